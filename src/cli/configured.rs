@@ -102,6 +102,16 @@ pub(super) fn check(sources: Vec<Source>, rules: &RowRules) -> Checked {
 }
 
 impl Checked {
+    /// The configs that are in force.
+    pub(super) fn in_force(&self) -> impl Iterator<Item = &ApiConfig> {
+        self.good.iter().filter(|row| !row.shadowed).map(|row| &*row.config)
+    }
+
+    /// Those of them that are watched.
+    pub(super) fn watched(&self) -> impl Iterator<Item = &ApiConfig> {
+        self.in_force().filter(|config| config.enabled)
+    }
+
     /// The config of `api_id` that is in force.
     pub(super) fn get(&self, api_id: &str) -> Option<&Configured> {
         self.good.iter().find(|c| c.config.api_id.as_str() == api_id && !c.shadowed)

@@ -83,8 +83,7 @@ async fn groups(app: &App, args: &CostArgs) -> (Vec<Group>, &'static str) {
     for (source, error) in &checked.unreadable {
         note(&format!("note: {source} cannot be read: {}", text::line(&error.to_string())));
     }
-    let watched: Vec<&ApiConfig> =
-        checked.good.iter().filter(|c| !c.shadowed && c.config.enabled).map(|c| &*c.config).collect();
+    let watched: Vec<&ApiConfig> = checked.watched().collect();
     if watched.is_empty() {
         return (vec![Group { apis: APIS, interval: interval.unwrap_or(INTERVAL) }], "assumed");
     }

@@ -3,29 +3,20 @@
 
 use std::time::Duration;
 
-use api_health_actors::system::{self, Options, Running};
 use api_health_core::maintenance::{Maintenance, NOTE_CHARS_MAX, Selection, WINDOW_MAX};
-use api_health_core::own::notices::AskFor;
 use api_health_core::{ApiConfig, ApiState, ConfigIssue, Timestamp, maintenance};
 use serde_json::{Value, json};
 
-use super::alerts::asking::Workers;
+use super::alerts::owner::{NO_MAINTENANCE, Owner};
 use super::apis::Unset;
 use super::args::{MaintenanceCommand, Whose};
 use super::configured::{self, Checked};
 use super::out::{Out, note};
 use super::table::Table;
-use super::{run, stored, text};
+use super::{stored, text};
 use crate::app::{App, AppError};
 use crate::configs::span;
-use crate::control::client;
-use crate::control::protocol::{Answer, Request, Which, Window};
-use crate::environment;
 use crate::exit::Exit;
-use crate::settings::StoreKind;
-
-/// How long this process may take to store everything, where no other runs.
-const END_WITHIN: Duration = Duration::from_secs(10);
 
 /// Runs one of them.
 ///
@@ -72,26 +63,30 @@ fn read_note(written: Option<&str>) -> Result<String, AppError> {
 /// Whose window it is, and how many of those are configured.
 fn selection(whose: &Whose, checked: &Checked) -> Result<(Selection, Vec<String>), AppError> {
     let of = Selection { all: whose.all, api_ids: whose.api_ids.clone(), tags: whose.tags.clone() };
-    let in_force = || checked.good.iter().filter(|row| !row.shadowed).map(|row| &*row.config);
     let mut faults = Vec::new();
     if of.api_ids.len() > Selection::NAMES_MAX || of.tags.len() > Selection::NAMES_MAX {
         let why = format!("are more than {} of a kind", Selection::NAMES_MAX);
         faults.push(fault("the APIs and tags", &why, "a tag that all of them have, or --all"));
     }
-    for api_id in
-        of.api_ids.iter().take(Selection::NAMES_MAX).filter(|id| !in_force().any(|api| api.api_id.as_str() == *id))
+    for api_id in of
+        .api_ids
+        .iter()
+        .take(Selection::NAMES_MAX)
+        .filter(|id| !checked.in_force().any(|api| api.api_id.as_str() == *id))
     {
         let what = format!("--api {:?}", text::line(api_id));
         faults.push(fault(what, "is configured nowhere", "an id that `api-health apis list` shows"));
     }
-    for tag in of.tags.iter().take(Selection::NAMES_MAX).filter(|tag| !in_force().any(|api| api.tags.contains(tag))) {
+    for tag in
+        of.tags.iter().take(Selection::NAMES_MAX).filter(|tag| !checked.in_force().any(|api| api.tags.contains(tag)))
+    {
         let what = format!("--tag {:?}", text::line(tag));
         faults.push(fault(what, "is the tag of no API", "a tag that `api-health apis list --json` shows"));
     }
     if !faults.is_empty() {
         return Err(AppError::Configuration(faults));
     }
-    let ids = in_force().filter(|api| of.has(api)).map(|api| api.api_id.to_string()).collect();
+    let ids = checked.in_force().filter(|api| of.has(api)).map(|api| api.api_id.to_string()).collect();
     Ok((of, ids))
 }
 
@@ -105,7 +100,10 @@ async fn set(
 ) -> Result<Exit, AppError> {
     let (of, api_ids) = selection(whose, checked)?;
     let until = window.as_ref().map(|window| window.until);
-    let apis = hand_over(app, &of, &api_ids, window).await?;
+    let owner = Owner::find(app, NO_MAINTENANCE, async || Ok(Vec::new())).await?;
+    let apis = owner.set_maintenance(app, of, &api_ids, window).await;
+    owner.end(app).await?;
+    let apis = apis?;
     if as_json {
         let until = until.map(|until| until.to_string());
         out.json(&json!({ "schema": 1, "apis": apis, "api_ids": api_ids, "until": until }))?;
@@ -121,60 +119,6 @@ async fn set(
         }
     })?;
     Ok(Exit::Ok)
-}
-
-/// Has whoever owns these APIs open the window or close it; this process does it where none runs.
-async fn hand_over(
-    app: &App,
-    of: &Selection,
-    api_ids: &[String],
-    window: Option<Maintenance>,
-) -> Result<usize, AppError> {
-    let unanswered =
-        |error: client::ControlError| AppError::Unavailable(format!("{error}; it owns the APIs, so nothing was done"));
-    let daemon = client::find(&app.settings, &environment::get).await.map_err(unanswered)?;
-    if app.settings.store.kind == StoreKind::Dynamodb
-        && let Some(workers) = Workers::find(app, daemon.as_ref()).await?
-    {
-        workers.ask(app, AskFor::Maintenance { of: of.clone(), window }).await?;
-        return Ok(api_ids.len());
-    }
-    let Some(found) = daemon else {
-        let world = app.world_to_tell(Vec::new()).await?;
-        let options = Options { heartbeat: None, closes_unconfigured: false, ..app.options(true) };
-        let running = system::start(world, &options);
-        let done = set_here(app, &running, api_ids, window).await;
-        let stopped = running.stop(END_WITHIN).await;
-        let apis = done?;
-        return match stopped.keeper {
-            Some(keeper) if keeper.unsaved == 0 => Ok(apis),
-            _ => Err(AppError::Unavailable(format!("{} did not take everything", app.store_name()))),
-        };
-    };
-    let request = Request::Maintenance {
-        of: Which { all: of.all, api_ids: of.api_ids.clone(), tags: of.tags.clone() },
-        window: window.map(|window| Window {
-            since: window.since.to_string(),
-            until: window.until.to_string(),
-            note: window.note,
-        }),
-    };
-    match client::ask(&found.path, &request).await.map_err(unanswered)? {
-        Some(Answer::Maintenance { apis }) => Ok(apis),
-        _ => Err(AppError::Unavailable("the daemon ended just now; try again".into())),
-    }
-}
-
-async fn set_here(
-    app: &App,
-    running: &Running,
-    api_ids: &[String],
-    window: Option<Maintenance>,
-) -> Result<usize, AppError> {
-    run::join(app, running, "nothing was done").await?;
-    let of = Selection { api_ids: api_ids.to_vec(), ..Selection::default() };
-    let unread = || AppError::Unavailable("the stored states cannot be read".into());
-    running.gauges().set_maintenance(of, window).await.ok_or_else(unread)
 }
 
 /// A window that is open, of one API.

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-pub(super) use api_health_core::words::{count, number};
+pub(super) use api_health_core::words::{count, millis, number, span};
 use api_health_core::{Schedule, Timestamp, text};
-
-use crate::notify::format;
 
 /// The longest line of foreign text that is printed.
 const LINE_CHARS_MAX: usize = 400;
@@ -15,33 +13,23 @@ pub(super) fn line(text: &str) -> String {
     text::line(text, LINE_CHARS_MAX)
 }
 
-/// The two largest units: `3 h 12 min`.
-pub(super) fn span(span: Duration) -> String {
-    format::span(span)
-}
-
 /// A span that nothing exceeds, rounded up to what its two units show: one hour and 25 s is `1 h 1 min`.
-pub(super) fn at_most(span: Duration) -> String {
-    let shown = match span.as_secs() {
+pub(super) fn at_most(most: Duration) -> String {
+    let shown = match most.as_secs() {
         86_400.. => 3_600,
         3_600.. => 60,
         _ => 1,
     };
-    let seconds = span.as_secs() + u64::from(span.subsec_nanos() > 0);
-    format::span(Duration::from_secs(seconds.div_ceil(shown).saturating_mul(shown)))
+    let seconds = most.as_secs() + u64::from(most.subsec_nanos() > 0);
+    span(Duration::from_secs(seconds.div_ceil(shown).saturating_mul(shown)))
 }
 
 /// How long ago: `3 h 12 min ago`, `now`.
 pub(super) fn ago(then: Timestamp, now: Timestamp) -> String {
     match now.since(then) {
-        span if span < Duration::from_secs(1) => "now".into(),
-        span => format!("{} ago", format::span(span)),
+        since if since < Duration::from_secs(1) => "now".into(),
+        since => format!("{} ago", span(since)),
     }
-}
-
-/// Milliseconds as people read them: `0.4 ms`, `87 ms`, `2.31 s`.
-pub(super) fn millis(span: Duration) -> String {
-    format::millis(span)
 }
 
 /// `every 30 s`, `at */2 * * * * UTC`.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// What another program calls a kind of channel, our kind, and the keys of both.
+/// What another program calls a kind of channel, our kind, and the keys of both. What has a `!` is no secret.
 pub(crate) type Known = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
 /// So long is a name before what makes it unique; the settings take 32 characters.

@@ -34,7 +34,7 @@ pub(crate) struct Reading<'a> {
     nth_of: HashMap<String, u32>,
 }
 
-/// A URL taken apart as far as rows want it.
+/// What is asked: a URL taken apart as far as rows want it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) url: String,
@@ -47,6 +47,16 @@ pub(crate) struct Target {
 /// The shortest and the longest interval of a row, in seconds.
 const INTERVAL: (u64, u64) = (1, 86_400);
 const TIMEOUT: (u64, u64) = (1, 300);
+
+impl Target {
+    pub(crate) fn new(url: String) -> Self {
+        Self { url, ..Self::default() }
+    }
+
+    pub(crate) fn is_http(&self) -> bool {
+        self.url.starts_with("http")
+    }
+}
 
 impl<'a> Reading<'a> {
     pub(crate) fn new(dialect: Dialect, environment: Environment<'a>) -> Self {
@@ -63,6 +73,27 @@ impl<'a> Reading<'a> {
         self.rows.push(Row { location, fields: Map::new() });
         self.set("api_id", api_id.clone());
         api_id
+    }
+
+    /// What the row that was begun asks, and what it is called; the field again. Where there is nothing to ask there is no row, and the
+    /// whole of it is lost.
+    pub(crate) fn asks(&mut self, whole: Field, target: Result<Target, String>, name: &str) -> Option<(Field, Target)> {
+        match target {
+            Ok(target) => {
+                self.set("name", words::name(name));
+                self.set("url", target.url.clone());
+                if let Some(basic) = &target.basic_auth {
+                    self.set("basic_auth", basic.clone());
+                }
+                Some((whole, target))
+            }
+            Err(why) => {
+                self.rows.pop();
+                self.end();
+                self.report.lost(whole, why);
+                None
+            }
+        }
     }
 
     /// Ends a row.
@@ -133,6 +164,14 @@ impl<'a> Reading<'a> {
             return ours;
         }
         self.secrets.reference(wanted, value, &field.file, field.node.line, &field.path)
+    }
+
+    /// A key of a channel of that name, without the `!` that makes it no secret, and its value.
+    pub(crate) fn of_channel<'k>(&mut self, name: &str, key: &'k str, field: &Field, text: &str) -> (&'k str, String) {
+        match key.strip_prefix('!') {
+            Some(open) => (open, self.text(text)),
+            None => (key, self.secret(&format!("{name}_{key}"), field, text)),
+        }
     }
 
     /// A header's value, as a reference if it may be secret.
@@ -244,10 +283,8 @@ impl<'a> Reading<'a> {
         };
         let (seconds, is_exact) = words::within(milliseconds, least, most);
         self.set(name, seconds);
-        match is_exact {
-            true => self.report.taken(field),
-            false => self.report.near(field, format!("{name} = {seconds}, in whole seconds from {least} to {most}")),
-        }
+        let how = format!("{name} = {seconds}, in whole seconds from {least} to {most}");
+        self.report.near_unless(is_exact, field, how);
     }
 
     /// An assertion, where there is room for one more.
@@ -260,10 +297,7 @@ impl<'a> Reading<'a> {
             return self.report.lost(field, "an assertion has at most 500 characters");
         }
         self.push("assert", assertion);
-        match near {
-            Some(how) => self.report.near(field, how),
-            None => self.report.taken(field),
-        }
+        self.report.judged(field, near);
     }
 
     /// A tag, cut to what fits.

@@ -70,7 +70,39 @@ impl Report {
         self.judge(field, Verdict::Lost(why.into()));
     }
 
-    pub(crate) fn judge(&mut self, field: Field, verdict: Verdict) {
+    /// Near, if it differs, and else taken.
+    pub(crate) fn judged(&mut self, field: Field, differs: Option<String>) {
+        self.judge(field, differs.map_or(Verdict::Taken, Verdict::Near));
+    }
+
+    pub(crate) fn near_unless(&mut self, is_same: bool, field: Field, how: impl Into<String>) {
+        self.judge(field, if is_same { Verdict::Taken } else { Verdict::Near(how.into()) });
+    }
+
+    pub(crate) fn lost_unless(&mut self, is_said: bool, field: Field, why: impl Into<String>) {
+        self.judge(field, if is_said { Verdict::Taken } else { Verdict::Lost(why.into()) });
+    }
+
+    /// Those of the fields that are there; what they say stands elsewhere.
+    pub(crate) fn all_taken(&mut self, fields: &mut Fields, names: &[&str]) {
+        names.iter().filter_map(|name| fields.take(name)).for_each(|field| self.taken(field));
+    }
+
+    /// Those of the fields that are there, each with why it is lost.
+    pub(crate) fn all_lost(&mut self, fields: &mut Fields, names: &[(&str, &str)]) {
+        for (name, why) in names {
+            if let Some(field) = fields.take(name) {
+                self.lost(field, *why);
+            }
+        }
+    }
+
+    /// All that nobody has asked for, for one reason.
+    pub(crate) fn others_lost(&mut self, fields: Fields, why: &str) {
+        fields.into_fields().into_iter().for_each(|field| self.lost(field, why));
+    }
+
+    fn judge(&mut self, field: Field, verdict: Verdict) {
         let Field { file, path, node } = field;
         self.entries.push(Entry { file, line: node.line, path, fields: node.leaves, verdict, row: self.row });
     }
@@ -105,13 +137,17 @@ impl Report {
         items
     }
 
-    /// Whatever nobody has asked for. What others refer to is read where they refer to it.
+    /// Whatever nobody has asked for.
     pub(crate) fn rest(&mut self, fields: Fields) {
+        self.rest_but(fields, "nothing is known of it", |_| None);
+    }
+
+    /// The same, where of some it is known why they are lost. What others refer to is read where they refer to it.
+    pub(crate) fn rest_but(&mut self, fields: Fields, else_why: &str, why: impl Fn(&str) -> Option<&'static str>) {
         for field in fields.into_fields() {
-            if field.node.anchored {
-                self.taken(field);
-            } else {
-                self.lost(field, "nothing is known of it");
+            match why(&field.path) {
+                Some(why) => self.lost(field, why),
+                None => self.lost_unless(field.node.anchored, field, else_why),
             }
         }
     }
@@ -126,8 +162,18 @@ impl Field {
         self.node.scalar()
     }
 
+    /// Its text, which is empty where there is none.
+    pub(crate) fn text(&self) -> String {
+        self.scalar().unwrap_or_default().to_owned()
+    }
+
     pub(crate) fn flag(&self) -> Option<bool> {
         self.node.flag()
+    }
+
+    /// The last part of its path.
+    pub(crate) fn name(&self) -> &str {
+        self.path.rsplit('.').next().unwrap_or_default()
     }
 }
 
@@ -142,6 +188,11 @@ impl Fields {
     /// A look at a field that somebody else judges.
     pub(crate) fn peek(&self, name: &str) -> Option<&Rc<Node>> {
         self.entries.iter().find(|(key, _)| key == name).map(|(_, node)| node)
+    }
+
+    /// The text of such a field, which is empty where there is none.
+    pub(crate) fn text(&self, name: &str) -> &str {
+        self.peek(name).and_then(|node| node.scalar()).unwrap_or_default()
     }
 
     pub(crate) fn into_fields(mut self) -> Vec<Field> {

@@ -161,31 +161,17 @@ fn one(reading: &mut Reading<'_>, field: Field, mapped: &[(String, String)]) {
             let place = rest.trim_end_matches('/');
             let place =
                 if port.is_empty() || place.contains(':') { place.to_owned() } else { format!("{place}:{port}") };
-            Ok(Target { url: format!("tcp://{place}"), ..Target::default() })
+            Ok(Target::new(format!("tcp://{place}")))
         }
         other => Err(format!("{other} is not asked; http, https, tcp, tls and dns are")),
     };
-    let target = match target {
-        Ok(target) => target,
-        Err(why) => {
-            reading.rows.pop();
-            reading.end();
-            return reading.report.lost(field, why);
-        }
-    };
-    let is_http = target.url.starts_with("http");
-    reading.set("name", words::name(&if name.is_empty() { words::place(&rest) } else { name.clone() }));
-    reading.set("url", target.url);
-    if let Some(basic) = target.basic_auth {
-        reading.set("basic_auth", basic);
-    }
+    let shown = if name.is_empty() { words::place(&rest) } else { name };
+    let Some((field, target)) = reading.asks(field, target, &shown) else { return };
+    let is_http = target.is_http();
     let mut fields = reading.report.fields(field);
     if let Some(field) = take(&mut fields, &columns, "url") {
-        match target.near.or_else(|| (is_http && !url.contains("://")).then(|| "https:// is put before it".to_owned()))
-        {
-            Some(how) => reading.report.near(field, how),
-            None => reading.report.taken(field),
-        }
+        let put_before = (is_http && !url.contains("://")).then(|| "https:// is put before it".to_owned());
+        reading.report.judged(field, target.near.or(put_before));
     }
     for wanted in ["name", "api_id", "type", "port"] {
         if let Some(field) = take(&mut fields, &columns, wanted) {
@@ -197,7 +183,7 @@ fn one(reading: &mut Reading<'_>, field: Field, mapped: &[(String, String)]) {
         answer(reading, &mut fields, &columns, &api_id);
     }
     if let Some(field) = take(&mut fields, &columns, "tags") {
-        let tags = field.scalar().unwrap_or_default().to_owned();
+        let tags = field.text();
         tags.split([',', ';', '|']).for_each(|tag| reading.tag(tag));
         reading.report.taken(field);
     }
@@ -211,9 +197,7 @@ fn one(reading: &mut Reading<'_>, field: Field, mapped: &[(String, String)]) {
             reading.report.taken(field);
         }
     }
-    for field in fields.into_fields() {
-        reading.report.lost(field, "nothing is known of this column; --map FIELD=COLUMN says what it is");
-    }
+    reading.report.others_lost(fields, "nothing is known of this column; --map FIELD=COLUMN says what it is");
 }
 
 fn times(reading: &mut Reading<'_>, fields: &mut Fields, columns: &[(String, &'static str)]) {
@@ -242,7 +226,7 @@ fn answer(reading: &mut Reading<'_>, fields: &mut Fields, columns: &[(String, &'
         reading.method(field);
     }
     if let Some(field) = take(fields, columns, "expected_status") {
-        let codes = field.scalar().unwrap_or_default().replace([';', '|', ' '], ",");
+        let codes = field.text().replace([';', '|', ' '], ",");
         reading.set("expected_status", codes);
         reading.report.taken(field);
     }
@@ -250,7 +234,7 @@ fn answer(reading: &mut Reading<'_>, fields: &mut Fields, columns: &[(String, &'
     let way = kind.as_ref().and_then(|field| field.scalar()).unwrap_or_default().to_ascii_lowercase();
     let lacks = matches!(way.as_str(), "not exists" | "notexists" | "not_exists" | "2") || way.contains("not");
     if let Some(field) = take(fields, columns, "keyword") {
-        let word = field.scalar().unwrap_or_default().to_owned();
+        let word = field.text();
         // UptimeRobot says what is an alert: a keyword that exists, or one that does not.
         let test = if lacks || kind.is_none() { "contains" } else { "lacks" };
         let near = kind.as_ref().map(|_| format!("`{way}` is read as what starts an incident: body {test}"));
@@ -259,10 +243,7 @@ fn answer(reading: &mut Reading<'_>, fields: &mut Fields, columns: &[(String, &'
     let (user, password) = (take(fields, columns, "user"), take(fields, columns, "password"));
     if let Some(name) = user.as_ref().and_then(|field| field.scalar()).map(str::to_owned) {
         let secret = match &password {
-            Some(field) => {
-                let text = field.scalar().unwrap_or_default().to_owned();
-                reading.secret(&format!("{api_id}_password"), field, &text)
-            }
+            Some(field) => reading.secret(&format!("{api_id}_password"), field, &field.text()),
             None => String::new(),
         };
         let name = reading.text(&name);

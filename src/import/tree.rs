@@ -79,6 +79,15 @@ impl Node {
         self.table().iter().find(|(key, _)| key == name).map(|(_, node)| node)
     }
 
+    /// The text of a field, which is empty where there is none.
+    pub(crate) fn of(&self, name: &str) -> &str {
+        self.get(name).and_then(|node| node.scalar()).unwrap_or_default()
+    }
+
+    pub(crate) fn flag_of(&self, name: &str) -> Option<bool> {
+        self.get(name)?.flag()
+    }
+
     /// `true`, `yes`, `on`, `1` and their opposites.
     pub(crate) fn flag(&self) -> Option<bool> {
         match self.scalar()?.to_ascii_lowercase().as_str() {

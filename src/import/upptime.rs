@@ -2,14 +2,14 @@
 
 use std::rc::Rc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 use super::asking::ALWAYS_CHECKED;
 use super::channels::Channel;
 use super::reading::{Environment, Reading, Target};
 use super::report::{Field, Fields};
 use super::secrets::Dialect;
-use super::words::{self, OURS, quoted};
+use super::words::{self, quoted};
 use super::{Fault, File, Import, documents, done, has_any};
 
 /// What Upptime takes for well where a site says nothing.
@@ -34,19 +34,14 @@ pub(super) fn read(files: &[File], environment: Environment<'_>) -> Result<Impor
                 notification(&mut reading, item);
             }
         }
-        for field in top.into_fields() {
-            let why = match field.path.as_str() {
-                "owner" | "repo" | "assignees" | "PAT" => "there is no repository; incidents are kept in the store",
-                "status-website" | "i18n" | "customStatusWebsitePackage" => "the page of api-health has its own looks",
-                "user-agent" => "`headers` of a row say it, if it has to be another one",
-                _ if field.node.anchored => {
-                    reading.report.taken(field);
-                    continue;
-                }
-                _ => "it is about the repository, and there is none",
-            };
-            reading.report.lost(field, why);
-        }
+        reading.report.rest_but(top, "it is about the repository, and there is none", |path| match path {
+            "owner" | "repo" | "assignees" | "PAT" => Some("there is no repository; incidents are kept in the store"),
+            "status-website" | "i18n" | "customStatusWebsitePackage" => {
+                Some("the page of api-health has its own looks")
+            }
+            "user-agent" => Some("`headers` of a row say it, if it has to be another one"),
+            _ => None,
+        });
     }
     Ok(done(reading, trees.iter().map(|(_, tree)| tree.leaves).sum()))
 }
@@ -55,73 +50,44 @@ pub(super) fn read(files: &[File], environment: Environment<'_>) -> Result<Impor
 fn schedule(reading: &mut Reading<'_>, field: Field) -> Option<String> {
     let mut schedules = reading.report.fields(field);
     let uptime = schedules.take("uptime");
-    for field in schedules.into_fields() {
-        reading.report.lost(field, "nothing is built on a schedule");
-    }
+    reading.report.others_lost(schedules, "nothing is built on a schedule");
     let field = uptime?;
-    let text = field.scalar().map(str::to_owned);
-    match text.filter(|text| text.split_whitespace().count() == 5) {
-        Some(text) => {
-            reading.report.taken(field);
-            Some(text)
-        }
-        None => {
-            reading.report.lost(field, "it is no cron expression of five fields");
-            None
-        }
-    }
+    let text = field.scalar().map(str::to_owned).filter(|text| text.split_whitespace().count() == 5);
+    reading.report.lost_unless(text.is_some(), field, "it is no cron expression of five fields");
+    text
 }
 
 fn site(reading: &mut Reading<'_>, field: Field, schedule: Option<&str>) {
-    let whole = field.clone();
-    let of = |name: &str| whole.node.get(name).and_then(|node| node.scalar()).unwrap_or_default().to_owned();
-    let (name, url, slug) = (of("name"), of("url"), of("slug"));
-    let name = if name.is_empty() { words::place(&url) } else { name };
-    let api_id = reading.begin(&field.file, field.node.line, &[if slug.is_empty() { &name } else { &slug }]);
-    let target = match of("check").as_str() {
+    let of = |name: &str| field.node.of(name);
+    let (url, slug) = (of("url"), of("slug"));
+    let name = if of("name").is_empty() { words::place(url) } else { of("name").to_owned() };
+    let api_id = reading.begin(&field.file, field.node.line, &[if slug.is_empty() { &name } else { slug }]);
+    let target = match of("check") {
         "" | "http" => {
-            let with_scheme = if url.contains("://") || url.starts_with('$') { url } else { format!("http://{url}") };
+            let has_scheme = url.contains("://") || url.starts_with('$');
+            let with_scheme = if has_scheme { url.to_owned() } else { format!("http://{url}") };
             let place = Field { path: format!("{}.url", field.path), ..field.clone() };
             reading.url(&api_id, &place, &with_scheme)
         }
         "tcp-ping" => {
-            let host = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest).trim_end_matches('/');
+            let host = url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/');
             let port = of("port");
             let place = if port.is_empty() { host.to_owned() } else { format!("{host}:{port}") };
             let place = reading.plain(&place).map_err(|name| format!("the variable {name} is not set here"));
-            place.map(|place| Target { url: format!("tcp://{place}"), ..Target::default() })
+            place.map(|place| Target::new(format!("tcp://{place}")))
         }
         other => Err(format!("{other} is not spoken; http, tcp, tls and dns are")),
     };
-    let target = match target {
-        Ok(target) => target,
-        Err(why) => {
-            reading.rows.pop();
-            reading.end();
-            return reading.report.lost(whole, why);
-        }
-    };
-    let is_http = target.url.starts_with("http");
-    reading.set("name", words::name(&name));
-    reading.set("url", target.url);
+    let Some((field, target)) = reading.asks(field, target, &name) else { return };
+    let is_http = target.is_http();
     reading.set("schedule", schedule.unwrap_or("*/5 * * * *"));
     reading.set("timeout_seconds", 30);
     reading.set("success_threshold", 1);
-    if let Some(basic) = target.basic_auth {
-        reading.set("basic_auth", basic);
-    }
     let mut fields = reading.report.fields(field);
     if let Some(field) = fields.take("url") {
-        match target.near {
-            Some(how) => reading.report.near(field, how),
-            None => reading.report.taken(field),
-        }
+        reading.report.judged(field, target.near);
     }
-    for name in ["name", "slug", "check", "port"] {
-        if let Some(field) = fields.take(name) {
-            reading.report.taken(field);
-        }
-    }
+    reading.report.all_taken(&mut fields, &["name", "slug", "check", "port"]);
     if is_http {
         reading.set("max_redirects", 3);
         reading.set("expected_status", WELL);
@@ -139,28 +105,15 @@ fn request(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &str) {
         let mut headers = Map::new();
         for item in reading.report.items(field) {
             let header = item.scalar().and_then(|line| line.split_once(':')).map(|(k, v)| (k.trim(), v.trim()));
-            let header = header.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            match header {
-                Some((name, _)) if OURS.contains(&name.to_ascii_lowercase().as_str()) => {
-                    reading.report.lost(item, "the HTTP client writes it itself");
-                }
-                Some((name, value)) => {
-                    let value = reading.header(api_id, &name, &item, &value);
-                    headers.insert(name, Value::from(value));
-                    reading.report.taken(item);
-                }
+            match header.map(|(name, value)| (name.to_owned(), value.to_owned())) {
+                Some((name, value)) => reading.put_header(&mut headers, api_id, &name, item, &value),
                 None => reading.report.lost(item, "it is no name and value with a colon between them"),
             }
         }
-        if !headers.is_empty() {
-            reading.set("headers", Value::Object(headers));
-        }
+        reading.set_headers(headers);
     }
     if let Some(field) = fields.take("body") {
-        let body = field.scalar().unwrap_or_default().to_owned();
-        let body = reading.body(api_id, &field, &body);
-        reading.set("body", body);
-        reading.report.taken(field);
+        reading.plain_body(api_id, field);
     }
 }
 
@@ -170,19 +123,7 @@ fn answer(reading: &mut Reading<'_>, fields: &mut Fields) {
             Some(_) => vec![field],
             None => reading.report.items(field),
         };
-        let mut codes = std::collections::BTreeSet::new();
-        for item in items {
-            match item.scalar().and_then(|text| text.parse::<u16>().ok()).filter(|code| (100..=999).contains(code)) {
-                Some(code) => {
-                    codes.insert(code);
-                    reading.report.taken(item);
-                }
-                None => reading.report.lost(item, "it is no status code"),
-            }
-        }
-        if !codes.is_empty() {
-            reading.set("expected_status", words::codes(&codes));
-        }
+        reading.status_codes(items);
     }
     if let Some(field) = fields.take("maxRedirects") {
         reading.redirects(field);
@@ -198,24 +139,21 @@ fn answer(reading: &mut Reading<'_>, fields: &mut Fields) {
     }
     for (name, test) in [("__dangerous__body_down", "lacks"), ("__dangerous__body_down_if_text_missing", "contains")] {
         if let Some(field) = fields.take(name) {
-            let text = field.scalar().unwrap_or_default().to_owned();
+            let text = field.text();
             match text.is_empty() {
                 true => reading.report.lost(field, "it is empty"),
                 false => reading.assert(field, &format!("body {test} {}", quoted(&text)), None),
             }
         }
     }
-    for name in ["__dangerous__body_degraded", "__dangerous__body_degraded_if_text_missing"] {
-        if let Some(field) = fields.take(name) {
-            reading.report.lost(field, "there is no status between up and down");
-        }
-    }
+    let degraded = ["__dangerous__body_degraded", "__dangerous__body_degraded_if_text_missing"];
+    reading.report.all_lost(fields, &degraded.map(|name| (name, "there is no status between up and down")));
 }
 
 fn rest(reading: &mut Reading<'_>, mut fields: Fields) {
     if let Some(field) = fields.take("tags") {
         for item in reading.report.items(field) {
-            reading.tag(item.scalar().unwrap_or_default());
+            reading.tag(&item.text());
             reading.report.taken(item);
         }
     }
@@ -230,22 +168,19 @@ fn rest(reading: &mut Reading<'_>, mut fields: Fields) {
             reading.lost_if_on(field, ALWAYS_CHECKED);
         }
     }
-    for (name, why) in [
+    let others = [
         ("icon", "the page shows no icons"),
         ("assignees", "there is no repository whose issues somebody gets"),
         ("verbose", "`api-health probe` shows each step"),
         ("delay", "probes wait for nothing"),
-    ] {
-        if let Some(field) = fields.take(name) {
-            reading.report.lost(field, why);
-        }
-    }
+    ];
+    reading.report.all_lost(&mut fields, &others);
     reading.report.rest(fields);
 }
 
 /// The secrets of notifications stand in the repository's settings, under these names.
 fn notification(reading: &mut Reading<'_>, field: Field) {
-    let kind = field.node.get("type").and_then(|node| node.scalar()).unwrap_or_default().to_owned();
+    let kind = field.node.of("type").to_owned();
     let keys: &[(&str, &str)] = match kind.as_str() {
         "slack" => &[("url", "NOTIFICATION_SLACK_WEBHOOK_URL")],
         "discord" => &[("url", "NOTIFICATION_DISCORD_WEBHOOK_URL")],

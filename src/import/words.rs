@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// Headers that the HTTP client writes itself.
-pub(crate) const OURS: [&str; 9] = [
+const OURS: [&str; 9] = [
     "connection",
     "content-length",
     "expect",
@@ -14,6 +14,10 @@ pub(crate) const OURS: [&str; 9] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+pub(crate) fn is_ours(header: &str) -> bool {
+    OURS.contains(&header.to_ascii_lowercase().as_str())
+}
 
 /// Host and path of a URL: what may be shown of it.
 pub(crate) fn place(url: &str) -> String {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use api_health_core::text;
-pub(crate) use api_health_core::words::{millis, moment, span};
+pub(crate) use api_health_core::words::{moment, span};
 use deunicode::deunicode_with_tofu;
 
 /// `text` as one line of at most `chars_max` printable ASCII characters; other letters are written in Latin ones, and

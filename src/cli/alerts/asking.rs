@@ -35,7 +35,7 @@ impl Workers {
     ///
     /// # Errors
     /// The table does not answer, or holds a record of workers that cannot be read.
-    pub(in crate::cli) async fn find(app: &App, daemon: Option<&Found>) -> Result<Option<Self>, AppError> {
+    pub(super) async fn find(app: &App, daemon: Option<&Found>) -> Result<Option<Self>, AppError> {
         let leases = app.open_leases().await?;
         let sight = Sight::read(&*leases).await?;
         let live = if daemon.is_some() { sight.live() } else { sight.live_beside(app) };
@@ -56,7 +56,7 @@ impl Workers {
     ///
     /// # Errors
     /// The table does not take it.
-    pub(in crate::cli) async fn ask(&self, app: &App, what: AskFor) -> Result<(), AppError> {
+    pub(super) async fn ask(&self, app: &App, what: AskFor) -> Result<(), AppError> {
         let ask = Ask { id: app.instance(), at: app.clock.now(), what };
         if notices::write(&*self.leases, &Notice::Ask(ask)).await? {
             let hosts: Vec<String> = self.live.values().map(|record| text::line(&record.host)).collect();

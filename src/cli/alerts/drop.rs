@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::owner::Owner;
+use super::notifiers;
+use super::owner::{NO_ALERTS, Owner};
 use crate::app::{App, AppError};
 use crate::cli::out::Out;
 use crate::cli::text;
@@ -13,7 +14,12 @@ use crate::exit::Exit;
 /// # Errors
 /// A store that is not there, or a daemon that does not answer.
 pub(super) async fn run(app: &App, channel: &str, as_json: bool, out: &Out) -> Result<Exit, AppError> {
-    let owner = Owner::find(app, Some(channel), as_json, out).await?;
+    let others = async || {
+        let mut all = notifiers(app, as_json, out).await?;
+        all.retain(|notifier| notifier.channel() != channel);
+        Ok(all)
+    };
+    let owner = Owner::find(app, NO_ALERTS, others).await?;
     let dropped = owner.drop_channel(app, channel).await;
     owner.end(app).await?;
     let alerts = dropped?;

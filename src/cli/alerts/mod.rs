@@ -1,10 +1,10 @@
 //! `alerts list`: what is owed. `alerts retry`: hand it over now. `alerts drop`: give a channel up. `alerts
 //! test`: one alert through every channel, to see that it arrives.
 
-pub(super) mod asking;
+mod asking;
 mod drop;
 mod list;
-mod owner;
+pub(super) mod owner;
 mod retry;
 mod test;
 

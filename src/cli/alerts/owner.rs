@@ -1,26 +1,31 @@
-//! Who hands alerts over for a command: the workers that share the tables, the daemon on this machine if it is the only one,
-//! else this process, which becomes the owner of the store for as long as that takes. Whoever it is has the same keeper and the
-//! same alerter.
+//! Who does something for a command to what is stored: the workers that share the tables, the daemon on this machine if it is the
+//! only one, else this process, which becomes the owner of the store for as long as that takes. Whoever it is has the same keeper and
+//! the same alerter.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use api_health_actors::ports::Notifier;
 use api_health_actors::system::{self, Gauges, Options, Running};
+use api_health_core::maintenance::{Maintenance, Selection};
 use api_health_core::own::notices::AskFor;
 
 use super::asking::Workers;
-use super::notifiers;
 use crate::app::{App, AppError};
-use crate::cli::out::Out;
 use crate::cli::run;
 use crate::control::client::{self, ControlError, Found};
-use crate::control::protocol::{Alerts, Answer, Request};
+use crate::control::protocol::{Alerts, Answer, Request, Which, Window};
 use crate::environment;
 use crate::settings::StoreKind;
 
 /// How long this process may take to end after that: an attempt under way takes 20 s at most.
 const END_WITHIN: Duration = Duration::from_secs(25);
 
-pub(super) enum Owner {
+/// What a daemon that does not answer keeps from being done.
+pub(super) const NO_ALERTS: &str = "it owns the alerts, so nothing is tried beside it";
+pub(in crate::cli) const NO_MAINTENANCE: &str = "it owns the APIs, so nothing was done";
+
+pub(in crate::cli) enum Owner {
     /// Another process, on the other side of its control socket.
     Daemon(Found),
     /// Workers on other machines.
@@ -33,12 +38,17 @@ pub(super) enum Owner {
 }
 
 impl Owner {
-    /// Looks for a daemon and for other workers, and becomes the owner where there are none, of all channels but the one that is given up.
+    /// Looks for a daemon and for other workers, and becomes the owner where there are none, with these channels.
     ///
     /// # Errors
     /// A daemon that does not answer, another process that owns the store, a store or a channel that is not there.
-    pub(super) async fn find(app: &App, given_up: Option<&str>, as_json: bool, out: &Out) -> Result<Self, AppError> {
-        let daemon = client::find(&app.settings, &environment::get).await.map_err(|error| unanswered(&error))?;
+    pub(in crate::cli) async fn find(
+        app: &App,
+        not_done: &str,
+        notifiers: impl AsyncFnOnce() -> Result<Vec<Arc<dyn Notifier>>, AppError>,
+    ) -> Result<Self, AppError> {
+        let daemon = client::find(&app.settings, &environment::get).await;
+        let daemon = daemon.map_err(|error| unanswered(&error, not_done))?;
         if app.settings.store.kind == StoreKind::Dynamodb
             && let Some(workers) = Workers::find(app, daemon.as_ref()).await?
         {
@@ -47,9 +57,7 @@ impl Owner {
         if let Some(found) = daemon {
             return Ok(Self::Daemon(found));
         }
-        let mut notifiers = notifiers(app, as_json, out).await?;
-        notifiers.retain(|notifier| given_up != Some(notifier.channel()));
-        let world = app.world_to_tell(notifiers).await?;
+        let world = app.world_to_tell(notifiers().await?).await?;
         let options = Options { heartbeat: None, closes_unconfigured: false, ..app.options(true) };
         let running = system::start(world, &options);
         if let Err(error) = run::join(app, &running, "nothing was done").await {
@@ -67,12 +75,12 @@ impl Owner {
         let all = alert_ids.is_empty();
         let alerts = || if all { Alerts::All } else { Alerts::These(alert_ids.to_vec()) };
         match self {
-            Self::Daemon(found) => drop(ask(found, &Request::Retry { alerts: alerts() }).await?),
+            Self::Daemon(found) => drop(ask(found, &Request::Retry { alerts: alerts() }, NO_ALERTS).await?),
             Self::Workers { workers, daemon } => {
                 let alert_ids = (!all).then(|| alert_ids.to_vec());
                 workers.ask(app, AskFor::Retry { alert_ids }).await?;
                 if let Some(found) = daemon {
-                    ask(found, &Request::Retry { alerts: alerts() }).await?;
+                    ask(found, &Request::Retry { alerts: alerts() }, NO_ALERTS).await?;
                 }
             }
             Self::Here(running) => {
@@ -92,12 +100,48 @@ impl Owner {
             Self::Workers { workers, .. } => workers.drop_channel(app, channel).await,
             Self::Daemon(found) => {
                 let request = Request::DropChannel { channel: channel.to_owned() };
-                match ask(found, &request).await? {
+                match ask(found, &request, NO_ALERTS).await? {
                     Answer::DropChannel { alerts } => Ok(alerts),
                     _ => Err(gone()),
                 }
             }
             Self::Here(running) => running.gauges().drop_channel(channel).await.ok_or_else(unread),
+        }
+    }
+
+    /// Opens a window of maintenance, or closes those that were opened by hand. Returns how many APIs it is about; `api_ids` are those
+    /// that are configured here.
+    ///
+    /// # Errors
+    /// The owner does not answer.
+    pub(in crate::cli) async fn set_maintenance(
+        &self,
+        app: &App,
+        of: Selection,
+        api_ids: &[String],
+        window: Option<Maintenance>,
+    ) -> Result<usize, AppError> {
+        match self {
+            Self::Workers { workers, .. } => {
+                workers.ask(app, AskFor::Maintenance { of, window }).await?;
+                Ok(api_ids.len())
+            }
+            Self::Daemon(found) => {
+                let window = window.map(|Maintenance { since, until, note }| Window {
+                    since: since.to_string(),
+                    until: until.to_string(),
+                    note,
+                });
+                let of = Which { all: of.all, api_ids: of.api_ids, tags: of.tags };
+                match ask(found, &Request::Maintenance { of, window }, NO_MAINTENANCE).await? {
+                    Answer::Maintenance { apis } => Ok(apis),
+                    _ => Err(gone()),
+                }
+            }
+            Self::Here(running) => {
+                let of = Selection { api_ids: api_ids.to_vec(), ..Selection::default() };
+                running.gauges().set_maintenance(of, window).await.ok_or_else(unread)
+            }
         }
     }
 
@@ -124,24 +168,24 @@ impl Owner {
     ///
     /// # Errors
     /// The store did not take everything.
-    pub(super) async fn end(self, app: &App) -> Result<(), AppError> {
+    pub(in crate::cli) async fn end(self, app: &App) -> Result<(), AppError> {
         let Self::Here(running) = self else { return Ok(()) };
         match running.stop(END_WITHIN).await.keeper {
             Some(keeper) if keeper.unsaved == 0 => Ok(()),
             _ => Err(AppError::Unavailable(format!(
-                "{} did not take everything; what was delivered may be told once more",
+                "{} did not take everything: what was just done may not last, and what was delivered may be told once more",
                 app.store_name()
             ))),
         }
     }
 }
 
-async fn ask(daemon: &Found, request: &Request) -> Result<Answer, AppError> {
-    client::ask(&daemon.path, request).await.map_err(|error| unanswered(&error))?.ok_or_else(gone)
+async fn ask(daemon: &Found, request: &Request, not_done: &str) -> Result<Answer, AppError> {
+    client::ask(&daemon.path, request).await.map_err(|error| unanswered(&error, not_done))?.ok_or_else(gone)
 }
 
-fn unanswered(error: &ControlError) -> AppError {
-    AppError::Unavailable(format!("{error}; it owns the alerts, so nothing is tried beside it"))
+fn unanswered(error: &ControlError, not_done: &str) -> AppError {
+    AppError::Unavailable(format!("{error}; {not_done}"))
 }
 
 fn gone() -> AppError {

@@ -10,7 +10,7 @@ use api_health_core::{Alert, ApiId, ApiState, ConfigIssue};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::owner::Owner;
+use super::owner::{NO_ALERTS, Owner};
 use crate::app::{App, AppError, Screen};
 use crate::cli::out::{BAD, DOUBT, GOOD, Out, note};
 use crate::cli::stored::{self, owed_to};
@@ -54,7 +54,7 @@ pub(super) async fn run(app: &App, asked: &Asked<'_>, as_json: bool, out: &Out) 
         alert_ids = wanted.iter().map(|wanted| wanted.alert.alert_id.clone()).collect();
     }
     if !wanted.is_empty() {
-        let owner = Owner::find(app, None, as_json, out).await?;
+        let owner = Owner::find(app, NO_ALERTS, async || notifiers(app, as_json, out).await).await?;
         let tried = try_them(app, &owner, &alert_ids, &mut wanted, as_json, out).await;
         owner.end(app).await?;
         tried?;

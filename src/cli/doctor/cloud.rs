@@ -2,7 +2,6 @@
 //! `no_cloud.rs` stands in the place of this file.
 
 mod endpoints;
-mod history;
 mod identity;
 mod tables;
 mod topic;
@@ -15,7 +14,6 @@ use crate::app::App;
 use crate::aws;
 use crate::cli::checks::Check;
 use crate::settings::{LoadedSettings, Settings, SnsSettings, StoreKind};
-use history::HistoryTable;
 use tables::Table;
 use topic::Topic;
 
@@ -53,26 +51,20 @@ impl Cloud {
         if self.tables.is_some() || sns.is_some() {
             tasks.push(Task::new(Check::Clock, endpoints::examine(app, self.tables.as_ref(), sns)));
         }
+        let of_tables = [
+            (Check::ConfigsTable, &store.config_table, apis.from_store),
+            (Check::StatesTable, &store.state_table, true),
+            (Check::StatesWrite, &store.state_table, true),
+            (Check::HistoryTable, &history.table, history.enabled),
+        ];
         if let Some(config) = &self.tables {
-            let table = |check, name| Table::new(config, check, name);
-            if apis.from_store {
-                let configs = table(Check::ConfigsTable, &store.config_table);
-                tasks.push(Task::new(Check::ConfigsTable, configs.describe()));
-            }
-            tasks.push(Task::new(Check::StatesTable, table(Check::StatesTable, &store.state_table).describe()));
-            let written = table(Check::StatesWrite, &store.state_table);
-            tasks.push(Task::new(Check::StatesWrite, written.pretend_to_write()));
-            if history.enabled {
-                let table = HistoryTable::new(config, &history.table);
-                tasks.push(Task::new(Check::HistoryTable, table.examine()));
-            }
+            let used = of_tables.into_iter().filter(|(.., is_used)| *is_used);
+            tasks.extend(used.map(|(check, name, _)| Task::new(check, Table::new(config, check, name).examine())));
         }
         for (sns, config) in &self.topics {
-            let topic = |check| Topic::new(config, check, sns);
-            tasks.push(Task::new(Check::Topic, topic(Check::Topic).attributes()));
-            let subscriptions = topic(Check::Subscriptions).subscriptions(notify.webhook.is_some());
-            tasks.push(Task::new(Check::Subscriptions, subscriptions));
-            tasks.push(Task::new(Check::Publish, topic(Check::Publish).pretend_to_publish()));
+            let of_topic = [Check::Topic, Check::Subscriptions, Check::Publish];
+            let has_others = notify.webhook.is_some();
+            tasks.extend(of_topic.map(|check| Task::new(check, Topic::new(config, check, sns).examine(has_others))));
         }
         tasks
     }

@@ -41,13 +41,12 @@ pub(super) async fn apis(app: &App) -> Vec<Finding> {
         let what = format!("{count} refused, and not watched as written: {}", some_of(&refused));
         found.push(check.warn(what, "api-health apis validate names every fault"));
     }
-    let in_force = checked.good.iter().filter(|row| !row.shadowed);
-    let (enabled, disabled): (Vec<_>, Vec<_>) = in_force.partition(|row| row.config.enabled);
-    if enabled.is_empty() && found.is_empty() {
+    let (enabled, disabled) = (checked.watched().count(), checked.in_force().filter(|config| !config.enabled).count());
+    if enabled == 0 && found.is_empty() {
         found.push(check.warn("there is none to watch", "api-health apis add --url https://example.com/health"));
     } else if found.is_empty() {
-        let off = if disabled.is_empty() { String::new() } else { format!(", {} disabled", disabled.len()) };
-        found.push(check.ok(format!("{} to watch{off}", text::count(enabled.len(), "API"))));
+        let off = if disabled == 0 { String::new() } else { format!(", {disabled} disabled") };
+        found.push(check.ok(format!("{} to watch{off}", text::count(enabled, "API"))));
     }
     found.extend(unserved(&checked, app));
     found.extend(hosts(&checked, app).await);
@@ -57,9 +56,8 @@ pub(super) async fn apis(app: &App) -> Vec<Finding> {
 /// The APIs that no channel asks for: their alerts go to all.
 fn unserved(checked: &Checked, app: &App) -> Option<Finding> {
     let routes = app.routes();
-    let watched = checked.good.iter().filter(|row| !row.shadowed && row.config.enabled);
-    let apis: Vec<&str> =
-        watched.filter(|row| !routes.serves(&row.config.tags)).map(|row| row.config.api_id.as_str()).collect();
+    let unserved = checked.watched().filter(|config| !routes.serves(&config.tags));
+    let apis: Vec<&str> = unserved.map(|config| config.api_id.as_str()).collect();
     let what = || format!("no channel asks for the tags of {}: {}", text::count(apis.len(), "API"), some_of(&apis));
     let todo = "their alerts go to all channels until one has a tag of theirs, or none (tags below [[notify.channel]])";
     (!apis.is_empty()).then(|| Check::Apis.warn(what(), todo))
@@ -84,13 +82,13 @@ fn gone(states: &[ApiState], app: &App) -> Option<Finding> {
 /// Looks up a sample, spread evenly over all.
 async fn hosts(checked: &Checked, app: &App) -> Option<Finding> {
     let (resolver, proxies) = (&app.resolver(), &app.settings.proxies);
-    let watched = checked.good.iter().filter(|row| !row.shadowed && row.config.enabled);
-    let names: BTreeSet<String> = watched
-        .filter_map(|row| {
-            let url = url::Url::parse(&row.config.url).ok()?;
-            let is_elsewhere = row.config.asking.as_ref().is_some_and(|asking| asking.connect_to.is_some());
+    let names: BTreeSet<String> = checked
+        .watched()
+        .filter_map(|config| {
+            let url = url::Url::parse(&config.url).ok()?;
+            let is_elsewhere = config.asking.as_ref().is_some_and(|asking| asking.connect_to.is_some());
             // A proxy looks names up itself, and often this machine cannot.
-            let by_proxy = match &row.config.proxy {
+            let by_proxy = match &config.proxy {
                 Some(proxy) => proxy.reveal() != NONE,
                 None => proxies.of(&url).is_some(),
             };

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::super::reading::{Reading, Target};
-use super::super::report::{Field, Report};
+use super::super::report::Field;
 use super::super::tree::Node;
 use super::super::words::{self, milliseconds};
 use super::module::{self, Module};
@@ -63,12 +63,11 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field, global: &Times, know
     if let Some(Err(why)) = node.get("relabel_configs").map(|rules| relabel::check(rules)) {
         return reading.report.lost(field, why);
     }
-    let of = |name: &str| node.get(name).and_then(|node| node.scalar()).unwrap_or_default().to_owned();
-    let name = of("job_name");
+    let name = node.of("job_name");
     let mut job = reading.report.fields(field);
     let times = Times {
-        interval: milliseconds(&of("scrape_interval")).unwrap_or(global.interval),
-        timeout: milliseconds(&of("scrape_timeout")).unwrap_or(global.timeout),
+        interval: milliseconds(node.of("scrape_interval")).unwrap_or(global.interval),
+        timeout: milliseconds(node.of("scrape_timeout")).unwrap_or(global.timeout),
     };
     let mut module = String::from("http_2xx");
     if let Some(field) = job.take("params") {
@@ -86,7 +85,7 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field, global: &Times, know
     if let Some((_, fixed)) = relabelling.labels.iter().find(|(label, _)| label == "__param_module") {
         module.clone_from(fixed);
     }
-    let one = One { name: &name, module: &module, times: &times, relabelling: &relabelling };
+    let one = One { name, module: &module, times: &times, relabelling: &relabelling };
     if let Some(field) = job.take("static_configs") {
         for item in reading.report.items(field) {
             group(reading, item, &one, &known.modules, &known.rules);
@@ -96,8 +95,7 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field, global: &Times, know
         files(reading, field, &one, known);
     }
     for field in job.into_fields() {
-        let last = field.path.rsplit('.').next().unwrap_or_default();
-        match last {
+        match field.name() {
             "job_name" => reading.report.near(field, "as a tag"),
             "metrics_path" | "scrape_interval" | "scrape_timeout" | "scheme" => reading.report.taken(field),
             last if last.ends_with("_sd_configs") => {
@@ -219,20 +217,11 @@ fn one(
             let with_scheme = if text.contains("://") { text.clone() } else { format!("http://{text}") };
             reading.url(&api_id, &field, &with_scheme)
         }
-        "dns" => {
-            Ok(Target { url: format!("dns://{}/{}", rest.trim_end_matches(":53"), module.query), ..Target::default() })
-        }
-        kind => Ok(Target { url: format!("{kind}://{rest}"), ..Target::default() }),
+        "dns" => Ok(Target::new(format!("dns://{}/{}", rest.trim_end_matches(":53"), module.query))),
+        kind => Ok(Target::new(format!("{kind}://{rest}"))),
     };
-    let target = match target {
-        Ok(target) => target,
-        Err(why) => {
-            reading.rows.pop();
-            reading.end();
-            return reading.report.lost(field, why);
-        }
-    };
-    let has_tls = target.url.starts_with("https://") || target.url.starts_with("tls://");
+    let has_tls =
+        target.as_ref().is_ok_and(|target| target.url.starts_with("https://") || target.url.starts_with("tls://"));
     for (name, value) in &module.fields {
         let is_of_tls =
             matches!(name.as_str(), "server_name" | "ca_certificates" | "client_certificate" | "client_key");
@@ -240,11 +229,8 @@ fn one(
             reading.set(name, value.clone());
         }
     }
-    reading.set("url", target.url);
-    reading.set("name", words::name(&shown.map_or_else(|| words::place(rest), String::clone)));
-    if let Some(basic) = target.basic_auth {
-        reading.set("basic_auth", basic);
-    }
+    let shown = shown.map_or_else(|| words::place(rest), String::clone);
+    let Some((field, target)) = reading.asks(field, target, &shown) else { return };
     let timeout = module.timeout.unwrap_or(job.times.timeout.saturating_sub(500)).min(job.times.timeout);
     reading.set("interval_seconds", words::within(job.times.interval, 1, 86_400).0);
     reading.set("timeout_seconds", words::within(timeout, 1, 300).0);
@@ -264,12 +250,5 @@ fn one(
     for (name, value) in labels.iter().chain(fixed).filter(|(name, _)| !name.starts_with("__")) {
         reading.tag(&format!("{name}:{value}"));
     }
-    judge(&mut reading.report, field, target.near);
-}
-
-fn judge(report: &mut Report, field: Field, near: Option<String>) {
-    match near {
-        Some(how) => report.near(field, how),
-        None => report.taken(field),
-    }
+    reading.report.judged(field, target.near);
 }

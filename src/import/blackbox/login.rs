@@ -6,29 +6,25 @@ use super::super::report::{Field, Fields};
 pub(super) fn login(reading: &mut Reading<'_>, http: &mut Fields, name: &str) {
     if let Some(field) = http.take("basic_auth") {
         let mut basic = reading.report.fields(field);
-        let user = basic.peek("username").and_then(|node| node.scalar()).unwrap_or_default().to_owned();
+        let user = basic.text("username").to_owned();
         let mut password = String::new();
         if let Some(field) = basic.take("password") {
-            let text = field.scalar().unwrap_or_default().to_owned();
-            password = reading.secret(&format!("{name}_password"), &field, &text);
+            password = reading.secret(&format!("{name}_password"), &field, &field.text());
             reading.report.taken(field);
         }
         if let Some(field) = basic.take("password_file") {
-            password = format!("${{file:{}}}", field.scalar().unwrap_or_default());
+            password = format!("${{file:{}}}", field.text());
             reading.report.taken(field);
         }
-        if let Some(field) = basic.take("username") {
-            reading.report.taken(field);
-        }
+        reading.report.all_taken(&mut basic, &["username"]);
         let user = reading.text(&user);
         reading.set("basic_auth", format!("{user}:{password}"));
         reading.report.rest(basic);
     }
     let token = |reading: &mut Reading<'_>, field: Field, is_file: bool| {
-        let text = field.scalar().unwrap_or_default().to_owned();
         let token = match is_file {
-            true => format!("${{file:{text}}}"),
-            false => reading.secret(&format!("{name}_token"), &field, &text),
+            true => format!("${{file:{}}}", field.text()),
+            false => reading.secret(&format!("{name}_token"), &field, &field.text()),
         };
         reading.set("bearer_token", token);
         reading.report.taken(field);
@@ -40,8 +36,8 @@ pub(super) fn login(reading: &mut Reading<'_>, http: &mut Fields, name: &str) {
     }
     if let Some(field) = http.take("authorization") {
         let mut fields = reading.report.fields(field);
-        let is_bearer =
-            fields.peek("type").and_then(|node| node.scalar()).is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
+        let kind = fields.text("type");
+        let is_bearer = kind.is_empty() || kind.eq_ignore_ascii_case("bearer");
         for (name, is_file) in [("credentials", false), ("credentials_file", true)] {
             if let Some(field) = fields.take(name) {
                 match is_bearer {
@@ -50,9 +46,7 @@ pub(super) fn login(reading: &mut Reading<'_>, http: &mut Fields, name: &str) {
                 }
             }
         }
-        if let Some(field) = fields.take("type") {
-            reading.report.taken(field);
-        }
+        reading.report.all_taken(&mut fields, &["type"]);
         reading.report.rest(fields);
     }
     if let Some(field) = http.take("proxy_url") {
@@ -68,8 +62,6 @@ pub(super) fn login(reading: &mut Reading<'_>, http: &mut Fields, name: &str) {
             ("scopes", "scope"),
         ];
         reading.oauth(name, &mut fields, &names);
-        for field in fields.into_fields() {
-            reading.report.lost(field, "a token is fetched by client credentials alone");
-        }
+        reading.report.others_lost(fields, "a token is fetched by client credentials alone");
     }
 }

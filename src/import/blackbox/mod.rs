@@ -94,16 +94,9 @@ fn configuration(reading: &mut Reading<'_>, root: &Field, known: &mut Known) {
             reading.end();
         }
     }
-    for field in top.into_fields() {
-        let why = match field.path.as_str() {
-            "rule_files" => "the files of rules themselves are read, if they are among those that are imported",
-            "alerting" => "alerts go from here to the channels of the settings",
-            _ if field.node.anchored => {
-                reading.report.taken(field);
-                continue;
-            }
-            _ => "it is about Prometheus itself",
-        };
-        reading.report.lost(field, why);
-    }
+    reading.report.rest_but(top, "it is about Prometheus itself", |path| match path {
+        "rule_files" => Some("the files of rules themselves are read, if they are among those that are imported"),
+        "alerting" => Some("alerts go from here to the channels of the settings"),
+        _ => None,
+    });
 }

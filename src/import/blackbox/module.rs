@@ -1,12 +1,13 @@
 //! A module of the exporter: how its targets are asked. It is judged once, and stands in the row of each target.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
 
 use super::super::reading::{Reading, Row};
 use super::super::report::{Field, Fields};
-use super::super::words::{self, OURS, milliseconds};
+use super::super::words::{self, milliseconds};
 use super::{login::login, tls};
 
 /// What a module says of each of its targets.
@@ -56,9 +57,8 @@ fn defaults() -> Map<String, Value> {
 }
 
 fn one(reading: &mut Reading<'_>, field: Field, name: &str) -> Module {
-    let of = |name: &str| field.node.get(name).and_then(|node| node.scalar()).unwrap_or_default().to_owned();
-    let is_tls = field.node.get("tcp").and_then(|tcp| tcp.get("tls")).and_then(|tls| tls.flag()) == Some(true);
-    let prober = match of("prober").as_str() {
+    let is_tls = field.node.get("tcp").and_then(|tcp| tcp.flag_of("tls")) == Some(true);
+    let prober = match field.node.of("prober") {
         "http" => Ok("http"),
         "tcp" if is_tls => Ok("tls"),
         "tcp" => Ok("tcp"),
@@ -73,15 +73,10 @@ fn one(reading: &mut Reading<'_>, field: Field, name: &str) -> Module {
     // Its values are gathered in a row that is none.
     reading.rows.push(Row { location: String::new(), fields: Map::new() });
     let mut fields = reading.report.fields(field);
-    if let Some(field) = fields.take("prober") {
-        reading.report.taken(field);
-    }
+    reading.report.all_taken(&mut fields, &["prober"]);
     if let Some(field) = fields.take("timeout") {
         module.timeout = field.scalar().and_then(milliseconds);
-        match module.timeout {
-            Some(_) => reading.report.taken(field),
-            None => reading.report.lost(field, "it is no length of time"),
-        }
+        reading.report.lost_unless(module.timeout.is_some(), field, "it is no length of time");
     }
     match module.prober {
         Ok("http") => {
@@ -101,11 +96,8 @@ fn one(reading: &mut Reading<'_>, field: Field, name: &str) -> Module {
             }
         }
     }
-    for name in ["http", "tcp", "dns", "icmp", "grpc"] {
-        if let Some(field) = fields.take(name) {
-            reading.report.lost(field, "it is of another prober");
-        }
-    }
+    let others = ["http", "tcp", "dns", "icmp", "grpc"].map(|name| (name, "it is of another prober"));
+    reading.report.all_lost(&mut fields, &others);
     reading.report.rest(fields);
     module.fields = reading.rows.pop().map(|row| row.fields).unwrap_or_default();
     module
@@ -118,16 +110,7 @@ fn http(reading: &mut Reading<'_>, field: Field, name: &str) {
     }
     if let Some(field) = http.take("valid_status_codes") {
         let items = reading.report.items(field);
-        let codes: BTreeSet<u16> = items.iter().filter_map(|item| item.scalar()?.parse().ok()).collect();
-        for item in items {
-            match item.scalar().and_then(|text| text.parse::<u16>().ok()) {
-                Some(_) => reading.report.taken(item),
-                None => reading.report.lost(item, "it is no status code"),
-            }
-        }
-        if !codes.is_empty() {
-            reading.set("expected_status", words::codes(&codes));
-        }
+        reading.status_codes(items);
     }
     for (name, follows) in [("follow_redirects", true), ("no_follow_redirects", false)] {
         if let Some(field) = http.take(name) {
@@ -138,25 +121,11 @@ fn http(reading: &mut Reading<'_>, field: Field, name: &str) {
         }
     }
     if let Some(field) = http.take("headers") {
-        let mut headers = Map::new();
-        for field in reading.report.fields(field).into_fields() {
-            let header = field.path.rsplit_once("headers.").map_or(String::new(), |(_, header)| header.to_owned());
-            if OURS.contains(&header.to_ascii_lowercase().as_str()) {
-                reading.report.lost(field, "the HTTP client writes it itself");
-                continue;
-            }
-            let value = field.scalar().unwrap_or_default().to_owned();
-            let value = reading.header(name, &header, &field, &value);
-            headers.insert(header, Value::from(value));
-            reading.report.taken(field);
-        }
+        let headers = reading.headers(name, field);
         reading.set("headers", Value::Object(headers));
     }
     if let Some(field) = http.take("body") {
-        let body = field.scalar().unwrap_or_default().to_owned();
-        let body = reading.body(name, &field, &body);
-        reading.set("body", body);
-        reading.report.taken(field);
+        reading.plain_body(name, field);
     }
     answer(reading, &mut http);
     login(reading, &mut http, name);
@@ -164,7 +133,7 @@ fn http(reading: &mut Reading<'_>, field: Field, name: &str) {
     if let Some(field) = http.take("tls_config") {
         tls::read(reading, field);
     }
-    for (name, why) in [
+    let others = [
         ("valid_http_versions", "which version is spoken is not judged"),
         ("compression", "gzip, deflate and br are asked for where a body is judged"),
         ("body_size_limit", "a body is read to `probe.body_bytes_max` of the settings"),
@@ -173,11 +142,8 @@ fn http(reading: &mut Reading<'_>, field: Field, name: &str) {
         ("fail_if_ssl", "there is no assertion that TLS is not spoken"),
         ("skip_resolve_phase_with_proxy", "a proxy looks names up by itself"),
         ("use_proxy_dns", "a proxy looks names up by itself"),
-    ] {
-        if let Some(field) = http.take(name) {
-            reading.report.lost(field, why);
-        }
-    }
+    ];
+    reading.report.all_lost(&mut http, &others);
     reading.report.rest(http);
 }
 
@@ -185,7 +151,7 @@ fn answer(reading: &mut Reading<'_>, http: &mut Fields) {
     for (list, must) in [("fail_if_body_not_matches_regexp", true), ("fail_if_body_matches_regexp", false)] {
         let Some(field) = http.take(list) else { continue };
         for item in reading.report.items(field) {
-            let regex = item.scalar().unwrap_or_default().to_owned();
+            let regex = item.text();
             match (must, is_literal(&regex)) {
                 (true, _) => reading.assert(item, &format!("body matches {}", words::quoted(&regex)), None),
                 (false, true) => reading.assert(item, &format!("body lacks {}", words::quoted(&regex)), None),
@@ -198,11 +164,11 @@ fn answer(reading: &mut Reading<'_>, http: &mut Fields) {
     for (list, must) in [("fail_if_header_not_matches", true), ("fail_if_header_matches", false)] {
         let Some(field) = http.take(list) else { continue };
         for item in reading.report.items(field) {
-            let of = |name: &str| item.node.get(name).and_then(|node| node.scalar()).unwrap_or_default().to_owned();
-            let (header, regex) = (of("header"), of("regexp"));
-            let may_lack = item.node.get("allow_missing").and_then(|node| node.flag()) == Some(true);
-            let test = words::quoted(&regex);
-            match (must, may_lack, is_literal(&regex)) {
+            let node = Rc::clone(&item.node);
+            let (header, regex) = (node.of("header"), node.of("regexp"));
+            let may_lack = node.flag_of("allow_missing") == Some(true);
+            let test = words::quoted(regex);
+            match (must, may_lack, is_literal(regex)) {
                 (true, false, _) => reading.assert(item, &format!("header {header} matches {test}"), None),
                 (false, true, true) => reading.assert(item, &format!("header {header} lacks {test}"), None),
                 (false, false, true) => {
@@ -219,11 +185,8 @@ fn answer(reading: &mut Reading<'_>, http: &mut Fields) {
             _ => reading.report.taken(field),
         }
     }
-    for name in ["fail_if_body_json_matches_cel", "fail_if_body_json_not_matches_cel"] {
-        if let Some(field) = http.take(name) {
-            reading.report.lost(field, "CEL is not spoken; write it as `json $.path = value`");
-        }
-    }
+    let cel = ["fail_if_body_json_matches_cel", "fail_if_body_json_not_matches_cel"];
+    reading.report.all_lost(http, &cel.map(|name| (name, "CEL is not spoken; write it as `json $.path = value`")));
 }
 
 /// Whether a regular expression is just a text.
@@ -243,25 +206,20 @@ pub(super) fn family(reading: &mut Reading<'_>, fields: &mut Fields) {
         reading.set("ip_family", family);
     }
     for field in [preferred, fallback].into_iter().flatten() {
-        match is_strict || field.scalar() == Some("ip6") || field.flag() == Some(true) {
-            true => reading.report.taken(field),
-            false => reading.report.near(field, "both families are tried, IPv6 first"),
-        }
+        let is_same = is_strict || field.scalar() == Some("ip6") || field.flag() == Some(true);
+        reading.report.near_unless(is_same, field, "both families are tried, IPv6 first");
     }
 }
 
 fn tcp(reading: &mut Reading<'_>, field: Field) {
     let mut tcp = reading.report.fields(field);
     family(reading, &mut tcp);
-    if let Some(field) = tcp.take("tls") {
-        reading.report.taken(field);
-    }
+    reading.report.all_taken(&mut tcp, &["tls"]);
     if let Some(field) = tcp.take("tls_config") {
         tls::read(reading, field);
     }
-    if let Some(field) = tcp.take("query_response") {
-        reading.report.lost(field, "nothing is said over a connection; that it is taken is a pass");
-    }
+    let query = ("query_response", "nothing is said over a connection; that it is taken is a pass");
+    reading.report.all_lost(&mut tcp, &[query]);
     reading.report.rest(tcp);
 }
 
@@ -271,23 +229,15 @@ fn dns(reading: &mut Reading<'_>, field: Field) -> String {
     let of = |dns: &Fields, name: &str| dns.peek(name).and_then(|node| node.scalar()).map(str::to_owned);
     let name = of(&dns, "query_name").unwrap_or_default();
     let kind = of(&dns, "query_type").unwrap_or_else(|| "A".into());
-    for name in ["query_name", "query_type"] {
-        if let Some(field) = dns.take(name) {
-            reading.report.taken(field);
-        }
-    }
+    reading.report.all_taken(&mut dns, &["query_name", "query_type"]);
     for (name, well) in [("transport_protocol", "udp"), ("valid_rcodes", "NOERROR")] {
         if let Some(field) = dns.take(name) {
+            let list = field.node.list();
             let is_usual =
-                field.scalar() == Some(well) || field.node.list().iter().all(|node| node.scalar() == Some(well));
-            match is_usual && (field.scalar().is_some() || !field.node.list().is_empty()) {
-                true if field.scalar() == Some(well) || !field.node.list().is_empty() => reading.report.taken(field),
-                _ => reading.report.lost(field, "a question goes by UDP, and passes with an answer"),
-            }
+                field.scalar() == Some(well) || !list.is_empty() && list.iter().all(|node| node.scalar() == Some(well));
+            reading.report.lost_unless(is_usual, field, "a question goes by UDP, and passes with an answer");
         }
     }
-    for field in dns.into_fields() {
-        reading.report.lost(field, "`expected_answers` names records that the answer has to hold");
-    }
+    reading.report.others_lost(dns, "`expected_answers` names records that the answer has to hold");
     format!("{}?type={kind}", name.trim_end_matches('.'))
 }

@@ -4,7 +4,7 @@ use super::super::channels::{Channel, Known};
 use super::super::reading::Reading;
 use super::super::report::{Field, Fields};
 
-/// The lists in a receiver, the kinds of channels, and the keys of both. What has a `!` is no secret.
+/// The lists in a receiver, the kinds of channels, and the keys of both.
 const KINDS: [Known; 10] = [
     ("slack_configs", "slack", &[("api_url", "url")]),
     ("discord_configs", "discord", &[("webhook_url", "url")]),
@@ -37,24 +37,19 @@ pub(super) fn read(reading: &mut Reading<'_>, root: Field) {
             }
         }
     }
-    for field in top.into_fields() {
-        let why = match field.path.as_str() {
-            "route" => "tags say which channel an alert goes to: `tags` of a channel",
-            "inhibit_rules" => "`depends_on` of a row holds its alerts while another one is down",
-            "templates" => "`template` of a channel is its text",
-            "time_intervals" | "mute_time_intervals" => "`maintenance` of a row holds its alerts",
-            _ => "it is about Alertmanager itself",
-        };
-        reading.report.lost(field, why);
-    }
+    reading.report.rest_but(top, "it is about Alertmanager itself", |path| match path {
+        "route" => Some("tags say which channel an alert goes to: `tags` of a channel"),
+        "inhibit_rules" => Some("`depends_on` of a row holds its alerts while another one is down"),
+        "templates" => Some("`template` of a channel is its text"),
+        "time_intervals" | "mute_time_intervals" => Some("`maintenance` of a row holds its alerts"),
+        _ => None,
+    });
 }
 
 fn receiver(reading: &mut Reading<'_>, field: Field, of_all: &dyn Fn(&str) -> Option<String>) {
     let mut fields = reading.report.fields(field);
-    let name = fields.peek("name").and_then(|node| node.scalar()).unwrap_or_default().to_owned();
-    if let Some(field) = fields.take("name") {
-        reading.report.taken(field);
-    }
+    let name = fields.text("name").to_owned();
+    reading.report.all_taken(&mut fields, &["name"]);
     for (list, kind, keys) in KINDS {
         let Some(field) = fields.take(list) else { continue };
         for item in reading.report.items(field) {
@@ -67,8 +62,7 @@ fn receiver(reading: &mut Reading<'_>, field: Field, of_all: &dyn Fn(&str) -> Op
                 channel = key(reading, channel, ours, value, global);
                 let file = inner.take(&format!("{theirs}_file"));
                 if let Some(field) = file {
-                    let path = field.scalar().unwrap_or_default().to_owned();
-                    channel = channel.with(ours.trim_start_matches('!'), format!("${{file:{path}}}"));
+                    channel = channel.with(ours.trim_start_matches('!'), format!("${{file:{}}}", field.text()));
                     reading.report.near(field, format!("as a channel of the settings, {}", channel.name));
                 }
             }
@@ -81,9 +75,7 @@ fn receiver(reading: &mut Reading<'_>, field: Field, of_all: &dyn Fn(&str) -> Op
             email(reading, item, &name, of_all);
         }
     }
-    for field in fields.into_fields() {
-        reading.report.lost(field, "there is no such channel; a webhook, or SNS, may reach the same people");
-    }
+    reading.report.others_lost(fields, "there is no such channel; a webhook, or SNS, may reach the same people");
 }
 
 fn key(
@@ -101,11 +93,7 @@ fn key(
             reading.secrets.reference(&format!("{}_{name}", channel.name), &value, &"alertmanager".into(), 0, "global");
         return channel.with(name, reference);
     };
-    let text = field.scalar().unwrap_or_default().to_owned();
-    let value = match ours.starts_with('!') {
-        true => reading.text(&text),
-        false => reading.secret(&format!("{}_{name}", channel.name), &field, &text),
-    };
+    let (_, value) = reading.of_channel(&channel.name, ours, &field, &field.text());
     reading.report.near(field, format!("as a channel of the settings, {}", channel.name));
     channel.with(name, value)
 }
@@ -138,9 +126,7 @@ fn email(reading: &mut Reading<'_>, item: Field, name: &str, of_all: &dyn Fn(&st
 fn left_over(reading: &mut Reading<'_>, fields: Fields) {
     for field in fields.into_fields() {
         let is_resolved = field.path.ends_with(".send_resolved") && field.flag() == Some(true);
-        match is_resolved {
-            true => reading.report.taken(field),
-            false => reading.report.lost(field, "our own text is sent, and that it is well again is always told"),
-        }
+        let why = "our own text is sent, and that it is well again is always told";
+        reading.report.lost_unless(is_resolved, field, why);
     }
 }

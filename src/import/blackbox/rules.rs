@@ -25,9 +25,7 @@ pub(super) fn read(reading: &mut Reading<'_>, root: Field, rules: &mut Rules) {
                     rule(reading, item, rules);
                 }
             }
-            for field in group.into_fields() {
-                reading.report.lost(field, "rules are not grouped");
-            }
+            reading.report.others_lost(group, "rules are not grouped");
         }
     }
     reading.report.rest(top);
@@ -35,22 +33,18 @@ pub(super) fn read(reading: &mut Reading<'_>, root: Field, rules: &mut Rules) {
 
 fn rule(reading: &mut Reading<'_>, field: Field, rules: &mut Rules) {
     let node = Rc::clone(&field.node);
-    let of = |name: &str| node.get(name).and_then(|node| node.scalar()).unwrap_or_default().to_owned();
-    let expression: String = of("expr").split_whitespace().collect::<Vec<_>>().join(" ");
+    let expression: String = node.of("expr").split_whitespace().collect::<Vec<_>>().join(" ");
     if expression.contains("probe_success") && !expression.contains("avg_over_time") && !expression.contains("count") {
-        let held = milliseconds(&of("for")).unwrap_or(0);
+        let held = milliseconds(node.of("for")).unwrap_or(0);
         rules.fails.push((job(&expression), held));
-        return near(
-            reading,
-            field,
-            "as failure_threshold: fails in a row for that long; labels and texts are left out",
-        );
+        let how = "as failure_threshold: fails in a row for that long; labels and texts are left out";
+        return reading.report.near(field, how);
     }
     if expression.contains("probe_ssl_earliest_cert_expiry") {
         return match days(&expression) {
             Some(days) => {
                 rules.certificate_days.push(days);
-                near(reading, field, "as certificate_days; labels and texts are left out");
+                reading.report.near(field, "as certificate_days; labels and texts are left out");
             }
             None => reading.report.lost(field, "of a certificate, days before its end are told"),
         };
@@ -60,10 +54,6 @@ fn rule(reading: &mut Reading<'_>, field: Field, rules: &mut Rules) {
         false => "it is not about what the exporter measures",
     };
     reading.report.lost(field, why);
-}
-
-fn near(reading: &mut Reading<'_>, field: Field, how: &str) {
-    reading.report.near(field, how);
 }
 
 /// `job="blackbox"` in an expression.

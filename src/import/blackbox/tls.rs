@@ -11,8 +11,7 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field) {
         reading.lost_if_on(field, ALWAYS_CHECKED);
     }
     if let Some(field) = tls.take("server_name") {
-        let name = field.scalar().unwrap_or_default().to_owned();
-        reading.set("server_name", name);
+        reading.set("server_name", field.text());
         reading.report.taken(field);
     }
     let has_both = ["cert_file", "key_file"]
@@ -22,16 +21,13 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field) {
         [("ca_file", "ca_certificates"), ("cert_file", "client_certificate"), ("key_file", "client_key")]
     {
         let Some(field) = tls.take(theirs) else { continue };
-        let path = field.scalar().unwrap_or_default().to_owned();
-        match path.starts_with('/') && (has_both || ours == "ca_certificates") {
-            true => {
-                reading.set(ours, path);
-                reading.report.taken(field);
-            }
-            false => reading.report.lost(field, format!("it is no absolute path, or stands alone; write it as {ours}")),
+        let path = field.text();
+        let is_file = path.starts_with('/') && (has_both || ours == "ca_certificates");
+        if is_file {
+            reading.set(ours, path);
         }
+        let why = format!("it is no absolute path, or stands alone; write it as {ours}");
+        reading.report.lost_unless(is_file, field, why);
     }
-    for field in tls.into_fields() {
-        reading.report.lost(field, "TLS 1.2 and 1.3 are spoken; PEM stands in files");
-    }
+    reading.report.others_lost(tls, "TLS 1.2 and 1.3 are spoken; PEM stands in files");
 }

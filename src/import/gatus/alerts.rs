@@ -13,7 +13,7 @@ use super::super::words::milliseconds;
 pub(super) type Defaults = BTreeMap<String, Rc<Node>>;
 
 const SAID: &str = "an alert says what was seen; the name of a row stands in it";
-const TOLD_ALWAYS: &str = "that it is well again is always told";
+const SAME_FOR_ALL: &str = "a channel is the same for all rows; write another one, with a tag of its own";
 
 /// What an endpoint's alerts say together.
 #[derive(Default)]
@@ -28,7 +28,7 @@ pub(super) fn of_endpoint(reading: &mut Reading<'_>, field: Field, defaults: &De
     let (mut together, mut channels) = (Together::default(), Vec::new());
     for item in reading.report.items(field) {
         let mut alert = reading.report.fields(item);
-        let kind = alert.peek("type").and_then(|node| node.scalar()).unwrap_or_default().to_owned();
+        let kind = alert.text("type").to_owned();
         let is_on = alert.peek("enabled").and_then(|node| node.flag()).unwrap_or(true);
         let default = defaults.get(&kind);
         let of = |name: &str| alert.peek(name).or_else(|| default.and_then(|node| node.get(name)));
@@ -70,25 +70,13 @@ fn alert_fields(reading: &mut Reading<'_>, alert: &mut Fields, is_on: bool, toge
         }
     }
     if let Some(field) = alert.take("send-on-resolved") {
-        match field.flag() {
-            Some(true) => report.taken(field),
-            _ => report.near(field, TOLD_ALWAYS),
-        }
+        report.near_unless(field.flag() == Some(true), field, "that it is well again is always told");
     }
     if let Some(field) = alert.take("minimum-reminder-interval") {
         report.near(field, "as remind_after_seconds: each further pause is twice as long, a day at most");
     }
-    for name in ["type", "enabled"] {
-        if let Some(field) = alert.take(name) {
-            report.taken(field);
-        }
-    }
-    if let Some(field) = alert.take("description") {
-        report.lost(field, SAID);
-    }
-    if let Some(field) = alert.take("provider-override") {
-        report.lost(field, "a channel is the same for all rows; write another one, with a tag of its own");
-    }
+    report.all_taken(alert, &["type", "enabled"]);
+    report.all_lost(alert, &[("description", SAID), ("provider-override", SAME_FOR_ALL)]);
 }
 
 /// What each provider says by default, before anything is judged.
@@ -103,7 +91,7 @@ pub(super) fn defaults(document: &Node, defaults: &mut Defaults) {
 /// `alerting`: each provider as a channel.
 pub(super) fn providers(reading: &mut Reading<'_>, field: Field) {
     for field in reading.report.fields(field).into_fields() {
-        let kind = field.path.rsplit('.').next().unwrap_or_default().to_owned();
+        let kind = field.name().to_owned();
         provider(reading, field, &kind);
     }
 }
@@ -119,12 +107,12 @@ const PROVIDERS: [Known; 16] = [
     ("googlechat", "googlechat", &[("webhook-url", "url")]),
     ("pagerduty", "pagerduty", &[("integration-key", "routing_key")]),
     ("opsgenie", "opsgenie", &[("api-key", "api_key")]),
-    ("telegram", "telegram", &[("token", "bot_token"), ("id", "chat_id")]),
-    ("ntfy", "ntfy", &[("url", "url"), ("topic", "topic"), ("token", "token")]),
-    ("matrix", "matrix", &[("server-url", "url"), ("access-token", "access_token"), ("internal-room-id", "room_id")]),
-    ("gotify", "gotify", &[("server-url", "url"), ("token", "token")]),
+    ("telegram", "telegram", &[("token", "bot_token"), ("id", "!chat_id")]),
+    ("ntfy", "ntfy", &[("url", "!url"), ("topic", "topic"), ("token", "token")]),
+    ("matrix", "matrix", &[("server-url", "!url"), ("access-token", "access_token"), ("internal-room-id", "!room_id")]),
+    ("gotify", "gotify", &[("server-url", "!url"), ("token", "token")]),
     ("pushover", "pushover", &[("application-token", "token"), ("user-key", "user")]),
-    ("email", "email", &[("from", "from"), ("to", "to"), ("username", "user"), ("password", "password")]),
+    ("email", "email", &[("from", "!from"), ("to", "!to"), ("username", "!user"), ("password", "password")]),
     ("custom", "webhook", &[("url", "url")]),
 ];
 
@@ -141,13 +129,8 @@ fn provider(reading: &mut Reading<'_>, field: Field, name: &str) {
             reading.report.lost(field, "it is no text");
             continue;
         };
-        let is_open = matches!(*ours, "from" | "to" | "room_id" | "chat_id")
-            || matches!((*kind, *ours), ("email", "user") | ("ntfy" | "matrix" | "gotify", "url"));
-        let value = match (is_open, *kind) {
-            (true, _) => reading.text(&text),
-            (false, _) => reading.secret(&format!("{}_{ours}", channel.name), &field, &text),
-        };
-        channel.keys.insert((*ours).to_owned(), value);
+        let (key, value) = reading.of_channel(&channel.name, ours, &field, &text);
+        channel = channel.with(key, value);
         reading.report.near(field, format!("as a channel of the settings, {}", channel.name));
     }
     if *kind == "email" {
@@ -170,15 +153,14 @@ fn provider(reading: &mut Reading<'_>, field: Field, name: &str) {
         }
     }
     for field in fields.into_fields() {
-        match field.path.ends_with(".overrides") {
-            true => reading
-                .report
-                .lost(field, "a channel is the same for all rows; write another one, with a tag of its own"),
-            false => reading.report.lost(field, whole),
-        }
+        let why = if field.path.ends_with(".overrides") { SAME_FOR_ALL } else { whole };
+        reading.report.lost(field, why);
     }
-    let missing: Vec<&str> =
-        keys.iter().map(|(_, ours)| *ours).filter(|ours| !channel.keys.contains_key(*ours)).collect();
+    let missing: Vec<&str> = keys
+        .iter()
+        .map(|(_, ours)| ours.trim_start_matches('!'))
+        .filter(|ours| !channel.keys.contains_key(*ours))
+        .collect();
     if !missing.is_empty() && channel.keys.is_empty() {
         channel = channel.remark(format!("its keys did not stand there: {}", missing.join(", ")));
     }

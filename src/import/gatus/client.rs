@@ -56,20 +56,14 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field, kind: Kind, api_id: 
             row.fields.remove("client_certificate");
             row.fields.remove("client_key");
         }
-        for field in tls.into_fields() {
-            reading.report.lost(field, "nothing is renegotiated");
-        }
+        reading.report.others_lost(tls, "nothing is renegotiated");
     }
     let others = [
         ("dns-resolver", "names are looked up as `probe.resolver` in the settings says"),
         ("identity-aware-proxy", "no token is fetched from Google; `oauth2` and `bearer_token` are there"),
         ("network", "it is about pings, which are not sent"),
     ];
-    for (name, why) in others {
-        if let Some(field) = client.take(name) {
-            reading.report.lost(field, why);
-        }
-    }
+    reading.report.all_lost(&mut client, &others);
     reading.report.rest(client);
 }
 

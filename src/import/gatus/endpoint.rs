@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::super::reading::Reading;
+use super::super::reading::{Reading, Target};
 use super::super::report::{Field, Fields};
 use super::super::secrets::is_secret;
 use super::super::tree::Node;
-use super::super::words::{self, OURS, milliseconds};
+use super::super::words::{self, milliseconds};
 use super::alerts::{self, Defaults};
 use super::conditions::{self, CODES, Kind, Meaning};
 use super::{client, maintenance};
@@ -22,48 +22,26 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field, defaults: &Defaults)
             return Vec::new();
         }
     };
-    let text = |name: &str| field.node.get(name).and_then(|node| node.scalar()).unwrap_or_default();
-    let (group, url) = (text("group").to_owned(), text("url").to_owned());
-    let name = if text("name").is_empty() { words::place(&url) } else { text("name").to_owned() };
+    let url = field.node.of("url").to_owned();
+    let name =
+        Some(field.node.of("name")).filter(|name| !name.is_empty()).map_or_else(|| words::place(&url), str::to_owned);
     let shown = |text: &str| reading.plain(text).unwrap_or_else(|_| text.to_owned());
-    let (group, name) = (shown(&group), shown(&name));
-    let whole = field.clone();
-    let (file, line) = (field.file.clone(), field.node.line);
-    let api_id = reading.begin(&file, line, &[&group, &name]);
+    let (group, name) = (shown(field.node.of("group")), shown(&name));
+    let api_id = reading.begin(&field.file, field.node.line, &[&group, &name]);
     let target = match kind {
-        Kind::Dns => dns(&whole, &url),
-        Kind::Http => whole.node.get("url").map_or(Err("it has no url".into()), |node| {
-            let place = Field { node: node.clone(), path: format!("{}.url", whole.path), file: file.clone() };
+        Kind::Dns => dns(&field, &url),
+        Kind::Http => field.node.get("url").map_or(Err("it has no url".into()), |node| {
+            let place = Field { node: node.clone(), path: format!("{}.url", field.path), file: field.file.clone() };
             reading.url(&api_id, &place, &url)
         }),
-        Kind::Tcp | Kind::Tls => {
-            reading.plain(&url).map(|url| super::super::reading::Target { url, ..Default::default() })
-        }
+        Kind::Tcp | Kind::Tls => reading.plain(&url).map(Target::new),
     };
-    let target = match target {
-        Ok(target) => target,
-        Err(why) => {
-            reading.rows.pop();
-            reading.end();
-            reading.report.lost(whole, why);
-            return Vec::new();
-        }
-    };
-    reading.set("name", words::name(&name));
-    reading.set("url", target.url);
-    if let Some(basic) = target.basic_auth {
-        reading.set("basic_auth", basic);
-    }
+    let Some((field, target)) = reading.asks(field, target, &name) else { return Vec::new() };
     let mut fields = reading.report.fields(field);
     if let Some(field) = fields.take("url") {
-        match target.near {
-            Some(how) => reading.report.near(field, how),
-            None => reading.report.taken(field),
-        }
+        reading.report.judged(field, target.near);
     }
-    if let Some(field) = fields.take("dns") {
-        reading.report.taken(field); // its name and type stand in the URL
-    }
+    reading.report.all_taken(&mut fields, &["dns"]); // its name and type stand in the URL
     plain_fields(reading, &mut fields, &group);
     if kind == Kind::Http {
         reading.set("max_redirects", 10);
@@ -83,22 +61,12 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field, defaults: &Defaults)
         }
     }
     let channels = fields.take("alerts").map(|field| alerts::of_endpoint(reading, field, defaults)).unwrap_or_default();
-    if let Some(field) = fields.take("ui") {
-        reading
-            .report
-            .lost(field, "the page of api-health has its own looks; URLs and reasons never stand on `/public`");
-    }
-    for name in ["store", "always-run"] {
-        if let Some(field) = fields.take(name) {
-            reading.report.lost(field, "requests that build on each other are not asked");
-        }
-    }
+    let alone = "requests that build on each other are not asked";
+    let looks = "the page of api-health has its own looks; URLs and reasons never stand on `/public`";
+    reading.report.all_lost(&mut fields, &[("ui", looks), ("store", alone), ("always-run", alone)]);
     if kind != Kind::Http {
-        for name in ["method", "body", "headers", "graphql"] {
-            if let Some(field) = fields.take(name) {
-                reading.report.lost(field, "it is of HTTP, and url is not");
-            }
-        }
+        let of_http = ["method", "body", "headers", "graphql"].map(|name| (name, "it is of HTTP, and url is not"));
+        reading.report.all_lost(&mut fields, &of_http);
     }
     reading.report.rest(fields);
     channels
@@ -126,7 +94,7 @@ fn kind(node: &Node) -> Result<Kind, String> {
     }
 }
 
-fn dns(endpoint: &Field, server: &str) -> Result<super::super::reading::Target, String> {
+fn dns(endpoint: &Field, server: &str) -> Result<Target, String> {
     let dns = endpoint.node.get("dns");
     let of = |name: &str| dns.and_then(|dns| dns.get(name)).and_then(|node| node.scalar());
     let kind = of("query-type").unwrap_or("A").to_ascii_uppercase();
@@ -135,21 +103,14 @@ fn dns(endpoint: &Field, server: &str) -> Result<super::super::reading::Target, 
     }
     let Some(name) = of("query-name") else { return Err("it has no query-name".into()) };
     let (server, name) = (server.trim_start_matches("udp://").trim_end_matches(":53"), name.trim_end_matches('.'));
-    Ok(super::super::reading::Target { url: format!("dns://{server}/{name}?type={kind}"), ..Default::default() })
+    Ok(Target::new(format!("dns://{server}/{name}?type={kind}")))
 }
 
 fn plain_fields(reading: &mut Reading<'_>, fields: &mut Fields, group: &str) {
-    for name in ["name", "group"] {
-        if let Some(field) = fields.take(name) {
-            reading.report.taken(field);
-        }
-    }
+    reading.report.all_taken(fields, &["name", "group"]);
     reading.tag(group);
     if let Some(field) = fields.take("enabled") {
-        if field.flag() == Some(false) {
-            reading.set("enabled", false);
-        }
-        reading.report.taken(field);
+        reading.enabled(field);
     }
     match fields.take("interval") {
         Some(field) => {
@@ -160,8 +121,7 @@ fn plain_fields(reading: &mut Reading<'_>, fields: &mut Fields, group: &str) {
     }
     if let Some(field) = fields.take("extra-labels") {
         for field in reading.report.fields(field).into_fields() {
-            let name = field.path.rsplit('.').next().unwrap_or_default().to_owned();
-            reading.tag(&format!("{name}:{}", field.scalar().unwrap_or_default()));
+            reading.tag(&format!("{}:{}", field.name(), field.text()));
             reading.report.near(field, "as a tag");
         }
     }
@@ -171,27 +131,14 @@ fn request(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &str, name: &
     if let Some(field) = fields.take("method") {
         reading.method(field);
     }
-    let mut headers = Map::new();
-    if let Some(field) = fields.take("headers") {
-        for field in reading.report.fields(field).into_fields() {
-            let header = field.path.rsplit_once("headers.").map_or(String::new(), |(_, name)| name.to_owned());
-            let value = field.scalar().unwrap_or_default().to_owned();
-            if OURS.contains(&header.to_ascii_lowercase().as_str()) {
-                reading.report.lost(field, "the HTTP client writes it itself");
-                continue;
-            }
-            let value = reading.header(api_id, &header, &field, &value);
-            headers.insert(header, Value::from(value));
-            reading.report.taken(field);
-        }
-    }
+    let mut headers = fields.take("headers").map_or_else(Map::new, |field| reading.headers(api_id, field));
     let graphql = fields.take("graphql");
     let is_graphql = graphql.as_ref().and_then(Field::flag) == Some(true);
     if let Some(field) = graphql {
         reading.report.taken(field);
     }
     if let Some(field) = fields.take("body") {
-        let written = field.scalar().unwrap_or_default().to_owned();
+        let written = field.text();
         let url = reading.get("url").and_then(Value::as_str).unwrap_or_default().to_owned();
         let filled = [("[ENDPOINT_NAME]", name), ("[ENDPOINT_GROUP]", group), ("[ENDPOINT_URL]", &url)]
             .iter()
@@ -202,17 +149,13 @@ fn request(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &str, name: &
         if is_graphql && !headers.keys().any(|name| name.eq_ignore_ascii_case("content-type")) {
             headers.insert("Content-Type".into(), Value::from("application/json"));
         }
+        let is_sent_so = !written.contains("[RANDOM_STRING_") && !written.contains("[LOCAL_ADDRESS]");
         match filled != written {
             true => reading.report.near(field, "its placeholders are filled in"),
-            false if written.contains("[RANDOM_STRING_") || written.contains("[LOCAL_ADDRESS]") => {
-                reading.report.near(field, "its placeholders are sent as they stand");
-            }
-            false => reading.report.taken(field),
+            false => reading.report.near_unless(is_sent_so, field, "its placeholders are sent as they stand"),
         }
     }
-    if !headers.is_empty() {
-        reading.set("headers", Value::Object(headers));
-    }
+    reading.set_headers(headers);
 }
 
 fn of_conditions(reading: &mut Reading<'_>, field: Field, kind: Kind) {

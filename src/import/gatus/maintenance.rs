@@ -17,20 +17,16 @@ const DAYS: [(&str, &str); 7] = [
 /// A window as a row writes it; `None` where none is on, or it cannot be read.
 pub(super) fn window(reading: &mut Reading<'_>, field: Field) -> Option<String> {
     let node = std::rc::Rc::clone(&field.node);
-    let of = |name: &str| node.get(name).and_then(|node| node.scalar());
-    if node.get("enabled").and_then(|node| node.flag()) == Some(false) {
+    if node.flag_of("enabled") == Some(false) {
         reading.report.taken(field);
         return None;
     }
-    let start = of("start").and_then(|start| start.split_once(':'));
+    let start = node.of("start").split_once(':');
     let start = start.and_then(|(hour, minute)| Some((hour.parse::<u8>().ok()?, minute.parse::<u8>().ok()?)));
-    let minutes = of("duration").and_then(milliseconds).map(|long| long.div_ceil(60_000)).filter(|long| *long > 0);
+    let minutes = milliseconds(node.of("duration")).map(|long| long.div_ceil(60_000)).filter(|long| *long > 0);
     let (Some((hour @ 0..=23, minute @ 0..=59)), Some(minutes)) = (start, minutes) else {
-        if node.table().is_empty() {
-            reading.report.taken(field);
-        } else {
-            reading.report.lost(field, "it has no start such as 23:00, or no duration such as 1h");
-        }
+        let why = "it has no start such as 23:00, or no duration such as 1h";
+        reading.report.lost_unless(node.table().is_empty(), field, why);
         return None;
     };
     let days: Vec<&str> = node
@@ -41,7 +37,10 @@ pub(super) fn window(reading: &mut Reading<'_>, field: Field) -> Option<String> 
         .filter_map(|day| DAYS.iter().find(|(name, _)| Some(*name) == day.scalar()).map(|(_, short)| *short))
         .collect();
     let days = if days.is_empty() { "*".to_owned() } else { days.join(",") };
-    let zone = of("timezone").filter(|zone| *zone != "UTC").map(|zone| format!(" {zone}")).unwrap_or_default();
+    let zone = match node.of("timezone") {
+        "" | "UTC" => String::new(),
+        zone => format!(" {zone}"),
+    };
     reading.report.taken(field);
     Some(format!("{minute} {hour} * * {days}{zone} for {minutes}m"))
 }

@@ -9,6 +9,8 @@ mod maintenance;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use serde_json::{Value, json};
+
 use super::reading::{Environment, Reading};
 use super::report::Field;
 use super::secrets::Dialect;
@@ -40,15 +42,11 @@ pub(super) fn read(files: &[File], environment: Environment<'_>) -> Result<Impor
                 reading.end();
             }
         }
-        for field in top.into_fields() {
-            top_level(&mut reading, field);
-        }
+        reading.report.rest_but(top, "nothing is known of it", elsewhere);
     }
     for row in &mut reading.rows {
         for window in &windows {
-            if let serde_json::Value::Array(list) =
-                row.fields.entry("maintenance").or_insert_with(|| serde_json::json!([]))
-            {
+            if let Value::Array(list) = row.fields.entry("maintenance").or_insert_with(|| json!([])) {
                 list.push(window.clone().into());
             }
         }
@@ -74,8 +72,9 @@ fn configurations(document: &Rc<Node>) -> Result<Vec<Rc<Node>>, tree::TreeFault>
     Ok(found)
 }
 
-fn top_level(reading: &mut Reading<'_>, field: Field) {
-    let why = match field.path.as_str() {
+/// Why what is no endpoint is lost.
+fn elsewhere(path: &str) -> Option<&'static str> {
+    Some(match path {
         "external-endpoints" => "nothing is pushed to api-health; it asks by itself",
         "suites" => "requests that build on each other are not asked",
         "connectivity" => "api-health tells by itself whether its own side is well",
@@ -88,8 +87,6 @@ fn top_level(reading: &mut Reading<'_>, field: Field) {
         "concurrency" | "disable-monitoring-lock" | "debug" | "skip-invalid-config-update" | "alerts-debounce" => {
             "there is nothing to be set for it"
         }
-        _ if field.node.anchored => return reading.report.taken(field), // it is read where it is referred to
-        _ => "nothing is known of it",
-    };
-    reading.report.lost(field, why);
+        _ => return None,
+    })
 }

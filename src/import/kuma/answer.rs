@@ -9,14 +9,12 @@ use super::monitor::take;
 
 pub(super) fn answer(reading: &mut Reading<'_>, fields: &mut Fields, kind: &str) {
     if let Some(field) = take(fields, &["accepted_statuscodes_json", "accepted_statuscodes"]) {
-        let codes: Vec<&str> = field.node.list().iter().filter_map(|node| node.scalar()).collect();
-        match codes.is_empty() {
-            true => reading.report.lost(field, "it is no list of codes"),
-            false => {
-                reading.set("expected_status", codes.join(","));
-                reading.report.taken(field);
-            }
+        let codes = field.node.list().iter().filter_map(|node| node.scalar()).collect::<Vec<_>>().join(",");
+        let is_list = !codes.is_empty();
+        if is_list {
+            reading.set("expected_status", codes);
         }
+        reading.report.lost_unless(is_list, field, "it is no list of codes");
     }
     let inverted = take(fields, &["invert_keyword", "invertKeyword"]);
     let is_inverted = inverted.as_ref().and_then(Field::flag) == Some(true);
@@ -24,7 +22,7 @@ pub(super) fn answer(reading: &mut Reading<'_>, fields: &mut Fields, kind: &str)
         reading.report.taken(field);
     }
     if let Some(field) = fields.take("keyword") {
-        let word = field.scalar().unwrap_or_default().to_owned();
+        let word = field.text();
         match kind == "keyword" && !word.is_empty() {
             true => {
                 let test = if is_inverted { "lacks" } else { "contains" };
@@ -41,7 +39,7 @@ pub(super) fn answer(reading: &mut Reading<'_>, fields: &mut Fields, kind: &str)
     if let Some(field) = take(fields, &["json_path", "jsonPath"]) {
         let sign = operator.as_ref().and_then(|f| f.scalar()).unwrap_or("==").to_owned();
         let value = expected.as_ref().and_then(|f| f.scalar()).unwrap_or_default().to_owned();
-        let path = field.scalar().unwrap_or_default().to_owned();
+        let path = field.text();
         match (kind, path_of(&path)) {
             ("json-query", Some(path)) => json(reading, field, &path, &sign, &value),
             ("json-query", None) => {

@@ -12,14 +12,13 @@ pub(super) fn windows(reading: &mut Reading<'_>, field: Field) -> BTreeMap<Strin
     let mut windows = BTreeMap::new();
     for item in reading.report.items(field) {
         let node = Rc::clone(&item.node);
-        if node.get("active").and_then(|node| node.flag()) == Some(false) {
+        if node.flag_of("active") == Some(false) {
             reading.report.taken(item);
             continue;
         }
         match window(&node) {
             Ok(window) => {
-                let id = node.get("id").and_then(|node| node.scalar()).unwrap_or_default();
-                windows.insert(id.to_owned(), window);
+                windows.insert(node.of("id").to_owned(), window);
                 reading.report.near(item, "in the rows that it is for; its title is left out");
             }
             Err(why) => reading.report.lost(item, why),
@@ -29,7 +28,7 @@ pub(super) fn windows(reading: &mut Reading<'_>, field: Field) -> BTreeMap<Strin
 }
 
 fn window(node: &Node) -> Result<String, String> {
-    let of = |name: &str| node.get(name).and_then(|node| node.scalar()).unwrap_or_default();
+    let of = |name: &str| node.of(name);
     let zone = match of("timezone") {
         "UTC" => String::new(),
         "" | "SAME_AS_SERVER" if of("strategy") != "manual" => {

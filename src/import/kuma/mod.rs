@@ -87,22 +87,16 @@ fn one(reading: &mut Reading<'_>, root: Field) {
         }
     }
     reading.route(&uses);
-    for field in top.into_fields() {
-        let why = match field.path.as_str() {
-            "stat_daily" | "stat_hourly" | "stat_minutely" | "heartbeat" => {
-                "history by counts is not taken over: here it is time that counts"
-            }
-            "status_page" | "incident" | "group" => {
-                "the page of api-health has its own looks; `public` publishes a row"
-            }
-            "user" | "api_key" => "see `web` in the settings of api-health",
-            "docker_host" | "remote_browser" => "neither containers nor browsers are asked",
-            "version" => {
-                reading.report.taken(field);
-                continue;
-            }
-            _ => "there is nothing to be set for it",
-        };
-        reading.report.lost(field, why);
-    }
+    reading.report.all_taken(&mut top, &["version"]);
+    reading.report.rest_but(top, "there is nothing to be set for it", |path| match path {
+        "stat_daily" | "stat_hourly" | "stat_minutely" | "heartbeat" => {
+            Some("history by counts is not taken over: here it is time that counts")
+        }
+        "status_page" | "incident" | "group" => {
+            Some("the page of api-health has its own looks; `public` publishes a row")
+        }
+        "user" | "api_key" => Some("see `web` in the settings of api-health"),
+        "docker_host" | "remote_browser" => Some("neither containers nor browsers are asked"),
+        _ => None,
+    });
 }

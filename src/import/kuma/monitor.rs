@@ -26,14 +26,11 @@ pub(super) fn take(fields: &mut Fields, names: &[&str]) -> Option<Field> {
     names.iter().find_map(|name| fields.take(name))
 }
 
-pub(super) fn of(node: &Node, name: &str) -> String {
-    node.get(name).and_then(|node| node.scalar()).unwrap_or_default().to_owned()
-}
-
 /// Reads a monitor; the channels that it uses. Without a row, the whole of it is lost, and is said to be.
 pub(super) fn read(reading: &mut Reading<'_>, field: Field, shared: &Shared) -> Vec<String> {
     let node = Rc::clone(&field.node);
-    let kind = of(&node, "type");
+    let of = |name: &str| node.of(name);
+    let kind = of("type");
     if kind == "group" {
         reading.report.near(
             field,
@@ -41,66 +38,45 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field, shared: &Shared) -> 
         );
         return Vec::new();
     }
-    let is_upside_down =
-        ["upside_down", "upsideDown"].iter().any(|name| node.get(name).and_then(|n| n.flag()) == Some(true));
-    if is_upside_down {
+    if ["upside_down", "upsideDown"].iter().any(|name| node.flag_of(name) == Some(true)) {
         reading.report.lost(field, "it is upside down: nothing here is well when it does not answer");
         return Vec::new();
     }
-    let (name, hostname, port) = (of(&node, "name"), of(&node, "hostname"), of(&node, "port"));
+    let (name, hostname, port) = (of("name"), of("hostname"), of("port"));
     let group = group(&node, shared);
-    let api_id = reading.begin(&field.file, node.line, &[&group, &name]);
-    let target = match kind.as_str() {
+    let api_id = reading.begin(&field.file, node.line, &[&group, name]);
+    let target = match kind {
         "http" | "keyword" | "json-query" => {
             let place = Field { path: format!("{}.url", field.path), ..field.clone() };
-            reading.url(&api_id, &place, &of(&node, "url"))
+            reading.url(&api_id, &place, of("url"))
         }
-        "port" => Ok(Target { url: format!("tcp://{hostname}:{port}"), ..Target::default() }),
+        "port" => Ok(Target::new(format!("tcp://{hostname}:{port}"))),
         "dns" => {
-            let server = of(&node, "dns_resolve_server");
-            let server = server.split(',').next().unwrap_or_default().trim().to_owned();
-            let server = if port.is_empty() || port == "53" { server } else { format!("{server}:{port}") };
-            let records = Some(of(&node, "dns_resolve_type")).filter(|kind| !kind.is_empty()).unwrap_or("A".into());
-            Ok(Target { url: format!("dns://{server}/{hostname}?type={records}"), ..Target::default() })
+            let server = of("dns_resolve_server").split(',').next().unwrap_or_default().trim();
+            let port = if port.is_empty() || port == "53" { String::new() } else { format!(":{port}") };
+            let records = Some(of("dns_resolve_type")).filter(|kind| !kind.is_empty()).unwrap_or("A");
+            Ok(Target::new(format!("dns://{server}{port}/{hostname}?type={records}")))
         }
         other => Err(format!("{other} is not asked; http, https, tcp, tls and dns are")),
     };
-    let target = match target {
-        Ok(target) => target,
-        Err(why) => {
-            reading.rows.pop();
-            reading.end();
-            reading.report.lost(field, why);
-            return Vec::new();
-        }
-    };
-    let is_http = target.url.starts_with("http");
-    reading.set("name", words::name(&name));
-    reading.set("url", target.url);
+    let Some((field, target)) = reading.asks(field, target, name) else { return Vec::new() };
+    let is_http = target.is_http();
     reading.set("success_threshold", 1);
-    if let Some(basic) = target.basic_auth {
-        reading.set("basic_auth", basic);
-    }
     reading.tag(&group);
     let mut fields = reading.report.fields(field);
-    // They stand in the URL, or elsewhere.
-    for name in ["url", "hostname", "port", "dns_resolve_type", "type", "name", "id", "parent"] {
-        match (fields.take(name), &target.near) {
-            (Some(field), Some(how)) if name == "url" => reading.report.near(field, how.clone()),
-            (Some(field), _) => reading.report.taken(field),
-            _ => {}
-        }
+    if let Some(field) = fields.take("url") {
+        reading.report.judged(field, target.near);
     }
+    // They stand in the URL, or elsewhere.
+    reading.report.all_taken(&mut fields, &["hostname", "port", "dns_resolve_type", "type", "name", "id", "parent"]);
     if let Some(field) = fields.take("dns_resolve_server") {
-        match field.scalar().is_some_and(|servers| servers.contains(',')) && kind == "dns" {
-            true => reading.report.near(field, "the first of the servers is asked; a row names one"),
-            false => reading.report.taken(field),
-        }
+        let is_one = kind != "dns" || !field.text().contains(',');
+        reading.report.near_unless(is_one, field, "the first of the servers is asked; a row names one");
     }
     times(reading, &mut fields);
     if is_http {
         request(reading, &mut fields, &api_id, shared);
-        answer(reading, &mut fields, &kind);
+        answer(reading, &mut fields, kind);
     }
     if let Some(field) = take(&mut fields, &["expiry_notification", "expiryNotification"]) {
         if field.flag() == Some(false) && is_http {
@@ -115,8 +91,7 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field, shared: &Shared) -> 
 
 /// The names of the groups that it is in, outermost first.
 fn group(node: &Node, shared: &Shared) -> String {
-    let names: Vec<String> = parents(node, shared).iter().rev().map(|group| of(group, "name")).collect();
-    names.join(" ")
+    parents(node, shared).iter().rev().map(|group| group.of("name")).collect::<Vec<_>>().join(" ")
 }
 
 fn times(reading: &mut Reading<'_>, fields: &mut Fields) {
@@ -144,22 +119,14 @@ fn times(reading: &mut Reading<'_>, fields: &mut Fields) {
     if let Some(field) = fields.take("maxretries") {
         let fails = number(&field).unwrap_or(0.0) as u64 + 1;
         reading.set("failure_threshold", fails.clamp(1, 20));
-        match fails <= 20 {
-            true => reading.report.taken(field),
-            false => reading.report.near(field, "at most 20 fails in a row are waited for"),
-        }
+        reading.report.near_unless(fails <= 20, field, "at most 20 fails in a row are waited for");
     }
     if let Some(field) = take(fields, &["retry_interval", "retryInterval"]) {
         match number(&field).unwrap_or(0.0) as u64 {
-            0 => {
-                reading.recheck_at_its_interval();
-                reading.report.taken(field);
-            }
-            seconds => {
-                reading.set("recheck_seconds", seconds.clamp(1, 3600));
-                reading.report.taken(field);
-            }
+            0 => reading.recheck_at_its_interval(),
+            seconds => reading.set("recheck_seconds", seconds.clamp(1, 3600)),
         }
+        reading.report.taken(field);
     }
     if let Some(field) = take(fields, &["resend_interval", "resendInterval"]) {
         match number(&field).unwrap_or(0.0) as u64 {
@@ -180,11 +147,11 @@ const GROUPS_DEEP: usize = 8;
 
 /// The groups that it is in, the nearest first.
 fn parents(node: &Node, shared: &Shared) -> Vec<Rc<Node>> {
-    let (mut found, mut parent) = (Vec::new(), of(node, "parent"));
+    let (mut found, mut parent) = (Vec::new(), node.of("parent").to_owned());
     let monitors = shared.monitors.as_ref().map(|node| node.list()).unwrap_or_default();
     while !parent.is_empty() && found.len() < GROUPS_DEEP {
-        let Some(group) = monitors.iter().find(|one| of(one, "id") == parent) else { break };
-        parent = of(group, "parent");
+        let Some(group) = monitors.iter().find(|one| one.of("id") == parent) else { break };
+        parent = group.of("parent").to_owned();
         found.push(Rc::clone(group));
     }
     found
@@ -193,43 +160,36 @@ fn parents(node: &Node, shared: &Shared) -> Vec<Rc<Node>> {
 /// Tags, notifications, maintenance, whether it is on.
 fn around(reading: &mut Reading<'_>, fields: &mut Fields, node: &Node, shared: &Shared) -> Vec<String> {
     if let Some(field) = fields.take("active") {
-        if field.flag() == Some(false) {
-            reading.set("enabled", false);
-        }
-        reading.report.taken(field);
+        reading.enabled(field);
     }
     if let Some(field) = fields.take("tags") {
         for item in reading.report.items(field) {
-            let (name, value) = (of(&item.node, "name"), of(&item.node, "value"));
-            reading.tag(&if value.is_empty() { name } else { format!("{name}:{value}") });
+            let (name, value) = (item.node.of("name"), item.node.of("value"));
+            reading.tag(&if value.is_empty() { name.to_owned() } else { format!("{name}:{value}") });
             reading.report.taken(item);
         }
     }
     let above = parents(node, shared);
-    let is_off = |group: &Rc<Node>| group.get("active").and_then(|node| node.flag()) == Some(false);
-    if above.iter().any(is_off) || node.get("forceInactive").and_then(|node| node.flag()) == Some(true) {
+    if above.iter().any(|group| group.flag_of("active") == Some(false)) || node.flag_of("forceInactive") == Some(true) {
         reading.set("enabled", false);
     }
     for item in above.iter().filter_map(|group| group.get("maintenance")).flat_map(|list| list.list()) {
-        if let Some(window) = shared.windows.get(&of(item, "id")) {
+        if let Some(window) = shared.windows.get(item.of("id")) {
             reading.push("maintenance", window.clone());
         }
     }
     let mut channels = Vec::new();
     if let Some(field) = fields.take("notifications").or_else(|| fields.take("notificationIDList")) {
-        let listed = field.node.list().iter().map(|item| of(item, "id"));
+        let listed = field.node.list().iter().map(|item| item.of("id").to_owned());
         let mapped = field.node.table().iter().filter(|(_, on)| on.flag() != Some(false)).map(|(id, _)| id.clone());
         let ids: Vec<String> = listed.chain(mapped).collect();
         let missing = ids.iter().filter(|id| !shared.channels.contains_key(*id)).count();
         channels.extend(ids.iter().filter_map(|id| shared.channels.get(id).cloned()));
-        match missing {
-            0 => reading.report.taken(field),
-            _ => reading.report.near(field, "without those that are no channels here"),
-        }
+        reading.report.near_unless(missing == 0, field, "without those that are no channels here");
     }
     if let Some(field) = fields.take("maintenance") {
         for item in reading.report.items(field) {
-            match shared.windows.get(&of(&item.node, "id")) {
+            match shared.windows.get(item.node.of("id")) {
                 Some(window) => {
                     reading.push("maintenance", window.clone());
                     reading.report.taken(item);
@@ -251,17 +211,13 @@ fn rest(reading: &mut Reading<'_>, mut fields: Fields) {
         }
     }
     if let Some(field) = take(&mut fields, &["ip_family", "ipFamily"]) {
-        match field.scalar() {
-            Some(family @ ("ipv4" | "ipv6")) => {
-                let family = family.to_owned();
-                reading.set("ip_family", family);
-                reading.report.taken(field);
-            }
-            _ => reading.report.taken(field),
+        if let Some(family @ ("ipv4" | "ipv6")) = field.scalar() {
+            reading.set("ip_family", family);
         }
+        reading.report.taken(field);
     }
     for field in fields.into_fields() {
-        let name = field.path.rsplit('.').next().unwrap_or_default();
+        let name = field.name();
         let text = field.scalar().unwrap_or_default();
         let is_off =
             field.node.is_null() || matches!(text, "" | "0" | "false" | "56" | "1000") || field.node.leaves == 0;

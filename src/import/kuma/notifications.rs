@@ -7,7 +7,7 @@ use super::super::reading::Reading;
 use super::super::report::Field;
 use super::super::tree;
 
-/// The kinds of channels by the types of notifications, and the keys of both. What has a `!` is no secret.
+/// The kinds of channels by the types of notifications, and the keys of both.
 const KINDS: [Known; 19] = [
     ("slack", "slack", &[("slackwebhookURL", "url")]),
     ("discord", "discord", &[("discordWebhookUrl", "url")]),
@@ -56,16 +56,13 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field) -> BTreeMap<String, 
             if value.is_empty() {
                 continue;
             }
-            let value = match key.strip_prefix('!') {
-                Some(_) => reading.text(&value),
-                None => reading.secret(&format!("{}_{key}", channel.name), &item, &value),
-            };
+            let (key, value) = reading.of_channel(&channel.name, key, &item, &value);
             // Uptime Kuma asks for nothing but the key of its address.
             let value = match *ours {
                 "wecom" => format!("https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key={value}"),
                 _ => value,
             };
-            channel = channel.with(key.trim_start_matches('!'), value);
+            channel = channel.with(key, value);
         }
         if *ours == "email" {
             let port = of("smtpPort");

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use super::super::reading::Reading;
 use super::super::report::{Field, Fields};
 use super::super::tree;
-use super::super::words::OURS;
-use super::monitor::{Shared, of, take};
+use super::super::words::is_ours;
+use super::monitor::{Shared, take};
 
 pub(super) fn request(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &str, shared: &Shared) {
     if let Some(field) = fields.take("method") {
@@ -18,7 +18,7 @@ pub(super) fn request(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &s
         let table = inner.as_ref().unwrap_or(&field.node);
         let mut left_out = Vec::new();
         for (name, value) in table.table() {
-            match (value.scalar(), OURS.contains(&name.to_ascii_lowercase().as_str())) {
+            match (value.scalar(), is_ours(name)) {
                 (Some(value), false) => {
                     let value = reading.header(api_id, name, &field, value);
                     headers.insert(name.clone(), Value::from(value));
@@ -26,12 +26,10 @@ pub(super) fn request(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &s
                 _ => left_out.push(name.clone()),
             }
         }
-        match (field.node.is_null() || !table.table().is_empty(), left_out.is_empty()) {
-            (true, true) => reading.report.taken(field),
-            (true, false) => {
-                reading.report.near(field, format!("without what the client writes: {}", left_out.join(", ")));
-            }
-            (false, _) => reading.report.lost(field, "it is no table of JSON"),
+        let how = format!("without what the client writes: {}", left_out.join(", "));
+        match field.node.is_null() || !table.table().is_empty() {
+            true => reading.report.near_unless(left_out.is_empty(), field, how),
+            false => reading.report.lost(field, "it is no table of JSON"),
         }
     }
     let encoding = take(fields, &["http_body_encoding", "httpBodyEncoding"]);
@@ -40,7 +38,7 @@ pub(super) fn request(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &s
         reading.report.taken(field);
     }
     if let Some(field) = fields.take("body") {
-        let body = field.scalar().unwrap_or_default().to_owned();
+        let body = field.text();
         if !body.is_empty() {
             let body = reading.body(api_id, &field, &body);
             reading.set("body", body);
@@ -55,9 +53,7 @@ pub(super) fn request(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &s
         }
         reading.report.taken(field);
     }
-    if !headers.is_empty() {
-        reading.set("headers", Value::Object(headers));
-    }
+    reading.set_headers(headers);
     login(reading, fields, api_id);
     if let Some(field) = take(fields, &["proxy_id", "proxyId"]) {
         proxy(reading, field, api_id, shared);
@@ -98,19 +94,15 @@ fn login(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &str) {
         reading.set("basic_auth", format!("{name}:{secret}"));
     }
     for field in [user, password].into_iter().flatten() {
-        match matches!(way.as_str(), "" | "basic") || field.scalar().is_none_or(str::is_empty) {
-            true => reading.report.taken(field),
-            false => reading.report.lost(field, format!("nobody logs in by {way} here")),
-        }
+        let is_said = matches!(way.as_str(), "" | "basic") || field.scalar().is_none_or(str::is_empty);
+        reading.report.lost_unless(is_said, field, format!("nobody logs in by {way} here"));
     }
     if way == "oauth2-cc" {
         reading.oauth(api_id, fields, &OAUTH);
     }
-    for field in OAUTH.iter().filter_map(|(name, _)| fields.take(name)).collect::<Vec<_>>() {
-        reading.report.taken(field); // it is left over from another way
-    }
+    reading.report.all_taken(fields, &OAUTH.map(|(name, _)| name)); // left over from another way
     if let Some(field) = take(fields, &["bearer_token", "bearerToken"]) {
-        let text = field.scalar().unwrap_or_default().to_owned();
+        let text = field.text();
         if !text.is_empty() && reading.get("basic_auth").is_none() {
             let token = reading.secret(&format!("{api_id}_token"), &field, &text);
             reading.set("bearer_token", token);
@@ -118,30 +110,27 @@ fn login(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &str) {
         reading.report.taken(field);
     }
     if let Some(field) = method {
-        match way.as_str() {
-            "" | "basic" | "oauth2-cc" | "bearer" => reading.report.taken(field),
-            _ => {
-                reading.report.lost(field, format!("nobody logs in by {way} here; client_certificate takes PEM files"));
-            }
-        }
+        let is_known = matches!(way.as_str(), "" | "basic" | "oauth2-cc" | "bearer");
+        let why = format!("nobody logs in by {way} here; client_certificate takes PEM files");
+        reading.report.lost_unless(is_known, field, why);
     }
 }
 
 fn proxy(reading: &mut Reading<'_>, field: Field, api_id: &str, shared: &Shared) {
     let Some(id) = field.scalar().map(str::to_owned) else { return reading.report.taken(field) };
     let proxies = shared.proxies.as_ref().map(|node| node.list()).unwrap_or_default();
-    let Some(proxy) = proxies.iter().find(|proxy| of(proxy, "id") == id) else {
+    let Some(proxy) = proxies.iter().find(|proxy| proxy.of("id") == id) else {
         return reading.report.lost(field, "there is no such proxy");
     };
-    if of(proxy, "protocol") != "http" {
-        return reading.report.lost(field, format!("a proxy is one of HTTP, not {}", of(proxy, "protocol")));
+    if proxy.of("protocol") != "http" {
+        return reading.report.lost(field, format!("a proxy is one of HTTP, not {}", proxy.of("protocol")));
     }
-    let place = format!("{}:{}", of(proxy, "host"), of(proxy, "port"));
-    let user = of(proxy, "username");
+    let place = format!("{}:{}", proxy.of("host"), proxy.of("port"));
+    let user = proxy.of("username");
     let text = match user.is_empty() {
         true => format!("http://{place}"),
         false => {
-            let password = reading.secret(&format!("{api_id}_proxy_password"), &field, &of(proxy, "password"));
+            let password = reading.secret(&format!("{api_id}_proxy_password"), &field, proxy.of("password"));
             format!("http://{user}:{password}@{place}")
         }
     };

@@ -4,23 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::delivery::{Delivery, OwedAlert};
-use api_health_core::evidence::{self as seen, Certificate};
+use api_health_core::evidence::Certificate;
 use api_health_core::flap::Flap;
 use api_health_core::history::Story;
 use api_health_core::hold::Held;
 use api_health_core::incident::{Incident, ToldTo};
 use api_health_core::maintenance::Maintenance;
-use api_health_core::outcome::Outcome;
-use api_health_core::recent::{RUNS_MAX, Recent, Run, Told};
+use api_health_core::recent::{Recent, Run, Told};
 use api_health_core::{Alert, AlertKind, Evidence, PhaseTimes};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::evidence::StoredEvidence;
 use super::*;
 use any::{odd_json, state};
 
 mod any;
+mod size;
+mod versions;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
@@ -272,198 +272,6 @@ fn who_does_not_know_what_was_seen_reads_the_rest_and_a_half_one_is_told_where()
     json["owed"][0].as_object_mut().unwrap().remove("evidence");
     json.as_object_mut().unwrap().remove("recent_alerts");
     assert_eq!(read_value(&json), Ok(addressed()));
-}
-
-/// One write unit of DynamoDB.
-const UNIT: usize = 1_024;
-
-fn bytes_in_either_store(state: &ApiState) -> (usize, usize) {
-    let Value::Object(fields) = serde_json::to_value(StateRecord::from(state)).unwrap() else { panic!("an object") };
-    (crate::store::item_bytes(&fields), Value::Object(fields).to_string().len())
-}
-
-/// The longest that is legal of each field, in an API that is suspect: up as far as is confirmed, and in no incident.
-fn longest_in_no_incident(error: &str) -> ApiState {
-    let end = at("9999-12-01T00:00:00Z");
-    let outcome = Outcome {
-        started_at: end,
-        finished_at: end,
-        verdict: Verdict::Inconclusive,
-        latency_ms: Some(u32::MAX),
-        status_code: Some(999),
-        reasons: vec![error.repeat(500)],
-        certificate: None,
-        figures: api_health_core::ProbeFigures::default(),
-        evidence: None,
-    };
-    let api_id = ApiId::parse(&"a".repeat(ApiId::CHARS_MAX)).unwrap();
-    let policy = api_health_core::Policy {
-        api_id: &api_id,
-        name: "A",
-        url: "https://a.test/",
-        failure_threshold: 2,
-        success_threshold: 2,
-        recheck: Duration::from_secs(5),
-        request_fingerprint: u16::MAX,
-        flap: None,
-        remind_after: None,
-        hold: None,
-    };
-    let runs = std::iter::repeat_n(Run::new(Verdict::Inconclusive, Some(998), u32::MAX, end), RUNS_MAX);
-    let told = std::iter::repeat_n(
-        Told { kind: AlertKind::Closed, happened_at: end, detected_at: end.plus(Duration::from_secs(86_400)) },
-        2,
-    );
-    let state = ApiState {
-        version: u64::MAX,
-        epoch: u64::MAX,
-        status: Status::Up,
-        since: Some(end),
-        streak: Some(Streak { toward: Toward::Down, request_fingerprint: u16::MAX, count: u32::MAX, first_at: end }),
-        last_alerted: Status::Unknown,
-        recent: Recent::of(runs, told),
-        missed_ticks: u64::MAX,
-        ..ApiState::unknown(api_id.clone())
-    };
-    api_health_core::decide(&state, &outcome, &policy, &[], end).next
-}
-
-#[test]
-fn a_record_that_is_in_no_incident_is_one_write_unit_with_the_longest_legal_values() {
-    let (item, json) = bytes_in_either_store(&longest_in_no_incident("word "));
-    assert!(item < UNIT && json < UNIT, "{item} bytes of an item, {json} of JSON");
-    // Characters that JSON escapes cost DynamoDB nothing.
-    for dear in ["🦀", "\"", "ü"] {
-        let (item, _) = bytes_in_either_store(&longest_in_no_incident(dear));
-        assert!(item < UNIT, "{item} bytes of an item with {dear:?}");
-    }
-}
-
-#[test]
-fn what_was_seen_takes_no_more_than_so_many_bytes() {
-    let dear = |bytes: usize| "🦀".repeat(bytes / 4);
-    let evidence = Evidence {
-        seen_at: at("9999-12-01T00:00:00Z"),
-        addresses: vec![std::net::IpAddr::from([0xff; 16]); seen::ADDRESSES_MAX],
-        more_addresses: u16::MAX,
-        address: Some((std::net::IpAddr::from([0xff; 16]), u16::MAX).into()),
-        phases: PhaseTimes::default(),
-        status_line: Some(dear(seen::STATUS_LINE_BYTES_MAX)),
-        certificate: Some(Certificate {
-            subject: dear(seen::NAME_BYTES_MAX),
-            issuer: dear(seen::NAME_BYTES_MAX),
-            not_before: at("9999-12-01T00:00:00Z"),
-            not_after: at("9999-12-01T00:00:00Z"),
-        }),
-        body_start: Some(dear(seen::BODY_SHOWN_BYTES_MAX)),
-        well: vec![dear(seen::WITNESS_BYTES_MAX); seen::WITNESSES_MAX],
-        ill: vec![dear(seen::WITNESS_BYTES_MAX); seen::WITNESSES_MAX],
-    };
-    let Value::Object(fields) = serde_json::to_value(StoredEvidence::from(&evidence)).unwrap() else { panic!() };
-    let bytes = crate::store::item_bytes(&fields);
-    assert!((1_200..2 * UNIT).contains(&bytes), "{bytes}");
-}
-
-/// What the monitor tells of its workers.
-fn fleet() -> ApiState {
-    ApiState {
-        version: 3,
-        epoch: 2,
-        status: Status::Up,
-        since: Some(at("2026-11-22T07:30:00Z")),
-        ..ApiState::unknown(ApiId::monitor_fleet())
-    }
-}
-
-#[test]
-fn what_an_older_version_does_not_know_has_a_schema_that_it_leaves_alone() {
-    let shop = ApiId::parse("shop").unwrap();
-    for api_id in [ApiId::monitor_network(0), ApiId::monitor_clock(17), ApiId::monitor_unclear(&shop)] {
-        let state = ApiState { version: 1, ..ApiState::unknown(api_id) };
-        let written = serde_json::to_value(StateRecord::from(&state)).unwrap();
-        assert_eq!(
-            (&written["schema"], read_value(&written)),
-            (&Value::from(3), Ok(state.clone())),
-            "{}",
-            state.api_id
-        );
-    }
-    let certificate = ApiState { version: 1, ..ApiState::unknown(ApiId::monitor_certificate(&shop)) };
-    let written = serde_json::to_value(StateRecord::from(&certificate)).unwrap();
-    assert_eq!((&written["schema"], read_value(&written)), (&Value::from(4), Ok(certificate)));
-    for odd in [
-        "api-health:certificate:",
-        "api-health:certificate:a:b",
-        "api-health:network:0",
-        "api-health:network:x",
-        "api-health:network:007",
-        "api-health:unclear:",
-        "api-health:networks",
-    ] {
-        assert!(ApiId::parse_stored(odd).is_err(), "{odd}");
-    }
-}
-
-#[test]
-fn a_record_of_0_1_0_with_its_claim_is_read_and_loses_it_with_the_next_write() {
-    let mut json: Value = serde_json::from_str(&golden("v2/down-and-owed.json")).unwrap();
-    assert_eq!(read_value(&json), Ok(down_and_owed()));
-    assert!(json.as_object_mut().unwrap().remove("claim").is_some());
-    assert_eq!(serde_json::to_value(StateRecord::from(&down_and_owed())).unwrap(), json, "and says the same as before");
-}
-
-#[test]
-fn what_is_written_now_is_read_and_written_as_it_stands_there() {
-    for (name, state) in [
-        ("v2/addressed.json", addressed()),
-        ("v2/never-probed.json", never_probed()),
-        ("v2/explained.json", explained()),
-        ("v2/closed.json", closed()),
-        ("v3/fleet.json", fleet()),
-        ("v4/holding.json", holding()),
-    ] {
-        let text = golden(name);
-        assert_eq!(read_text(&text), Ok(state.clone()), "{name}");
-        let written = serde_json::to_value(StateRecord::from(&state)).unwrap();
-        assert_eq!(written, serde_json::from_str::<Value>(&text).unwrap(), "{name}");
-    }
-}
-
-/// What version 0.1.0 wants of each object; it lets be what it does not know.
-const WANTED_BY_0_1_0: [(&str, &[&str]); 5] = [
-    ("", &["schema", "api_id", "version", "status", "last_told_status", "missed_ticks", "owed"]),
-    ("/streak", &["toward", "count", "first_at"]),
-    ("/incident", &["incident_id", "started_at", "reason", "name"]),
-    (
-        "/owed/0",
-        &[
-            "alert_id",
-            "incident_id",
-            "kind",
-            "name",
-            "previous_status",
-            "happened_at",
-            "detected_at",
-            "incident_started_at",
-            "reason",
-            "changes_left_out",
-            "deliveries",
-        ],
-    ),
-    ("/owed/0/deliveries/0", &["channel", "delivered", "failures"]),
-];
-
-#[test]
-fn a_record_has_all_that_0_1_0_wants_so_that_one_can_go_back() {
-    let written = serde_json::to_value(StateRecord::from(&addressed())).unwrap();
-    assert_eq!(written["schema"], 2);
-    for (place, fields) in WANTED_BY_0_1_0 {
-        let object = written.pointer(place).unwrap();
-        let missing: Vec<_> = fields.iter().filter(|field| object.get(field).is_none_or(Value::is_null)).collect();
-        assert!(missing.is_empty(), "{place} lacks {missing:?}");
-    }
-    // One that it does not know is left alone there, since it says that a newer version wrote it.
-    assert_eq!(serde_json::to_value(StateRecord::from(&fleet())).unwrap()["schema"], 3);
 }
 
 #[test]

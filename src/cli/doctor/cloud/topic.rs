@@ -31,8 +31,17 @@ impl<'a> Topic<'a> {
         Self { client: Client::new(config), check, sns }
     }
 
+    /// `has_others`: somebody else is told as well.
+    pub(super) async fn examine(self, has_others: bool) -> Finding {
+        match self.check {
+            Check::Subscriptions => self.subscriptions(has_others).await,
+            Check::Publish => self.pretend_to_publish().await,
+            _ => self.attributes().await,
+        }
+    }
+
     /// There, and of which kind.
-    pub(super) async fn attributes(self) -> Finding {
+    async fn attributes(&self) -> Finding {
         let answer = self.client.get_topic_attributes().topic_arn(&self.sns.topic_arn).send().await;
         let attributes = match answer {
             Ok(answer) => answer.attributes.unwrap_or_default(),
@@ -47,8 +56,8 @@ impl<'a> Topic<'a> {
         self.check.ok(format!("{}: {kind}, {key}", self.sns.topic_arn))
     }
 
-    /// Who hears an alert. `has_others`: somebody else is told as well.
-    pub(super) async fn subscriptions(self, has_others: bool) -> Finding {
+    /// Who hears an alert.
+    async fn subscriptions(&self, has_others: bool) -> Finding {
         let (mut all, mut next) = (Vec::new(), None);
         for _ in 0..PAGES_MAX {
             let ask = self.client.list_subscriptions_by_topic().topic_arn(&self.sns.topic_arn);
@@ -67,9 +76,9 @@ impl<'a> Topic<'a> {
     }
 
     /// A message that SNS refuses twice over for its form: a subject of more than 100 characters, and no text for any protocol.
-    /// Who may not publish is refused for that, if SNS tasks at permission first: AWS does not promise that order, so this shows no
+    /// Who may not publish is refused for that, if SNS looks at permission first: AWS does not promise that order, so this shows no
     /// more than that permission was not what it was refused for.
-    pub(super) async fn pretend_to_publish(self) -> Finding {
+    async fn pretend_to_publish(&self) -> Finding {
         let publish = self.client.publish().topic_arn(&self.sns.topic_arn).message_structure("json").message("{}");
         match publish.subject("api-health doctor: nothing is down ".repeat(4)).send().await {
             Ok(_) => self.check.warn(
