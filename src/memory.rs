@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// The largest pages of any machine that Linux runs on.
-const PAGE_BYTES_MAX: u64 = 65_536;
+const PAGE_BYTES: u64 = 65_536;
 
 /// How often free memory is given back. It takes a few milliseconds, and what was given back has to be fetched again when it is
 /// needed.
@@ -38,8 +38,8 @@ fn let_go_of_the_start() {
         };
         for segment in segments.iter().filter(|one| one.p_type == libc::PT_LOAD && one.p_flags & libc::PF_W == 0) {
             // Whole pages alone, whatever their size on this machine.
-            let from = (base + segment.p_vaddr).next_multiple_of(PAGE_BYTES_MAX);
-            let until = (base + segment.p_vaddr + segment.p_filesz) / PAGE_BYTES_MAX * PAGE_BYTES_MAX;
+            let from = (base + segment.p_vaddr).next_multiple_of(PAGE_BYTES);
+            let until = (base + segment.p_vaddr + segment.p_filesz) / PAGE_BYTES * PAGE_BYTES;
             if let Some(len) = until.checked_sub(from).and_then(|len| usize::try_from(len).ok()).filter(|len| *len > 0)
             {
                 // SAFETY: the segment is a part of the file and is never written to (the linker puts what is relocated into one that
