@@ -56,6 +56,9 @@ impl OutcomeBatcher {
         let batch: Vec<ProbeCompleted> = self.gathered.drain(..count).collect();
         let waiting: Vec<ReplySender> = self.answers.borrow_mut().drain(..count).collect();
         self.urgent = !self.gathered.is_empty();
+        if !self.urgent {
+            self.gathered.shrink_to(BATCH_MAX); // a burst is over, and its room would stay for ever
+        }
         ctx.spawn(self.keeper.send(ProbesCompleted(batch)).into_actor(self).map(move |rechecks, batcher, ctx| {
             // Without an answer the keeper is gone: the reply senders are dropped, and the probers notice.
             for (answer, recheck) in waiting.into_iter().zip(rechecks.unwrap_or_default()) {

@@ -72,6 +72,16 @@ pub struct ProberInit {
     pub liveness: Arc<Liveness>,
 }
 
+/// Of one exchange, what the next one may go by. It goes along with the outcome: a prober is one for each API, and its task as large as
+/// the next multiple of 128 bytes.
+#[derive(Clone, Copy)]
+struct Asked {
+    /// How long testimony was waited for: a recheck is due that much sooner.
+    waited: Duration,
+    /// How long the API asked not to be asked again, with its answer.
+    patience: Option<Duration>,
+}
+
 pub struct Prober {
     api: Arc<ApiConfig>,
     /// Made before the first probe with this config.
@@ -103,8 +113,6 @@ pub struct Prober {
     was_inconclusive: bool,
     /// The last probe missed ticks: the warning is logged once in a row.
     was_late: bool,
-    /// Retry-After of the last response.
-    patience: Option<Duration>,
     /// The last outcome was dropped: the error is logged once in a row.
     was_dropped: bool,
 }
@@ -139,7 +147,6 @@ impl Prober {
             last_pass_acknowledged: false,
             was_inconclusive: false,
             was_late: false,
-            patience: None,
             was_dropped: false,
         }
     }
@@ -237,7 +244,7 @@ impl Prober {
     /// `api` is the config of the probe; the row may have changed meanwhile.
     fn on_probe_finished(&mut self, api: Arc<ApiConfig>, observation: Observation, ctx: &mut Context<Self>) {
         self.probing = false;
-        self.patience = match &observation.answer {
+        let patience = match &observation.answer {
             Answer::Response(response) => response.patience(),
             _ => None,
         };
@@ -256,7 +263,7 @@ impl Prober {
         }
         let Some(way) = self.context.own_side.saw(&api, &observation, now.uptime) else {
             let outcome = network::judge(&api, &observation, &Testimony::default());
-            return self.on_judged(api, outcome, Duration::ZERO, ctx);
+            return self.on_judged(api, outcome, Asked { waited: Duration::ZERO, patience }, ctx);
         };
         self.judging = true;
         let own_side = Arc::clone(&self.context.own_side);
@@ -267,12 +274,11 @@ impl Prober {
         ctx.spawn(judging.into_actor(self).map(move |(outcome, api), prober, ctx| {
             prober.judging = false;
             let waited = prober.context.time.uptime().saturating_sub(now.uptime);
-            prober.on_judged(api, outcome, waited, ctx);
+            prober.on_judged(api, outcome, Asked { waited, patience }, ctx);
         }));
     }
 
-    /// `waited` is how long testimony was waited for: a recheck is due that much sooner.
-    fn on_judged(&mut self, api: Arc<ApiConfig>, mut outcome: Outcome, waited: Duration, ctx: &mut Context<Self>) {
+    fn on_judged(&mut self, api: Arc<ApiConfig>, mut outcome: Outcome, asked: Asked, ctx: &mut Context<Self>) {
         if !Arc::ptr_eq(&api, &self.api) && !api.same_request(&self.api) {
             // An outcome of the old request must not change the status.
             outcome.verdict = Verdict::Inconclusive;
@@ -289,7 +295,7 @@ impl Prober {
             Verdict::Inconclusive => tracing::warn!(%api_id, reason = outcome.reason(), "inconclusive"),
         }
         self.was_inconclusive = outcome.verdict == Verdict::Inconclusive;
-        self.submit(api, outcome, waited, ctx);
+        self.submit(api, outcome, asked, ctx);
     }
 
     /// Counts due times that passed while the probe was running.
@@ -310,7 +316,7 @@ impl Prober {
         self.was_late = missed > 0;
     }
 
-    fn submit(&mut self, api: Arc<ApiConfig>, outcome: Outcome, waited: Duration, ctx: &mut Context<Self>) {
+    fn submit(&mut self, api: Arc<ApiConfig>, outcome: Outcome, asked: Asked, ctx: &mut Context<Self>) {
         if self.in_flight >= OUTCOMES_IN_FLIGHT_MAX {
             if !std::mem::replace(&mut self.was_dropped, true) {
                 tracing::error!(api_id = %self.api.api_id, "the state-keeper takes nothing; outcomes are dropped");
@@ -325,7 +331,7 @@ impl Prober {
         let missed_ticks = u64::from(std::mem::take(&mut self.missed));
         let next_tick_in = self.due.filter(|_| self.timer.is_some()).map(|due| due.wait(self.armed_at));
         let completed = ProbeCompleted {
-            completed: Completed { api, outcome, missed_ticks, next_tick_in, patience: self.patience },
+            completed: Completed { api, outcome, missed_ticks, next_tick_in, patience: asked.patience },
             // In the first round somebody waits for each outcome.
             urgent: !(was_pass_acknowledged && self.last_pass_acknowledged)
                 || self.liveness.with(|resume| resume.ticket.is_some()),
@@ -336,7 +342,7 @@ impl Prober {
                 Ok(recheck) => {
                     prober.liveness.with(|resume| resume.missed = resume.missed.saturating_sub(missed_ticks));
                     // `run --once` does not wait for our own network to come back.
-                    prober.on_outcome_acknowledged(recheck.filter(|_| !ignores_recheck), waited, ctx);
+                    prober.on_outcome_acknowledged(recheck.filter(|_| !ignores_recheck), asked.waited, ctx);
                 }
                 // The outcome batcher or the keeper died, and the outcome is lost: the next life probes again as soon as there
                 // is a batcher.

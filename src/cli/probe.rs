@@ -209,7 +209,7 @@ fn json_of(config: &ApiConfig, configured: bool, observation: &Observation, outc
     json!({
         "schema": 1,
         "api_id": configured.then(|| config.api_id.as_str()),
-        "name": configured.then_some(&config.name),
+        "name": configured.then_some(&*config.name),
         "method": (config.kind() == Kind::Http).then(|| config.method.as_str()),
         "url": config.url,
         "address": observation.address.map(|address| address.to_string()),

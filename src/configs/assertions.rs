@@ -53,9 +53,10 @@ pub(super) const CERTIFICATE_DAYS: Field<Vec<u16>> = Field::new(
 .default("[14, 3]")
 .also(&["cert_days", "certificate_expiry_days", "tls_days", "ssl_days"]);
 
-/// The default, as a row has it that says nothing.
-pub(super) fn default_days() -> Vec<u16> {
-    DEFAULT_DAYS.to_vec()
+/// The default, which all rows share that say nothing.
+pub(super) fn default_days() -> Arc<[u16]> {
+    static DAYS: LazyLock<Arc<[u16]>> = LazyLock::new(|| DEFAULT_DAYS.into());
+    Arc::clone(&DAYS)
 }
 
 fn parse(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<Arc<Assertion>>> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use api_health_actors::ports::{LoadedConfigs, RefusedRow};
-use api_health_core::{ApiConfig, ApiId, ConfigIssue, Timestamp};
+use api_health_core::{Alerting, ApiConfig, ApiId, ConfigIssue, Timestamp};
 
 use super::fields;
 use super::raw::RawRow;
@@ -20,6 +20,8 @@ pub struct Checker<'a> {
     rules: &'a RowRules,
     secrets: Noting<'a>,
     schedules: ScheduleCache,
+    /// That of the last good row, which the next one most likely has as well.
+    alerting: Arc<Alerting>,
     now: Timestamp,
     rows: Vec<CheckedRow>,
     issues: usize,
@@ -36,19 +38,24 @@ impl<'a> Checker<'a> {
     pub fn new(rules: &'a RowRules) -> Self {
         let secrets = Noting::new(rules.secrets.as_ref());
         let (schedules, now) = (ScheduleCache::default(), rules.clock.now());
-        Self { rules, secrets, schedules, now, rows: Vec::new(), issues: 0 }
+        Self { rules, secrets, schedules, alerting: Arc::default(), now, rows: Vec::new(), issues: 0 }
     }
 
     /// The next row.
     pub fn push(&mut self, row: &RawRow) {
-        let mut result = self.rules.check_with(row, &self.secrets, &mut self.schedules, self.now).map(Arc::new);
-        if let Err(refused) = &mut result {
-            if self.issues >= ISSUES_PER_SOURCE_MAX {
-                refused.issues.truncate(1);
-                refused.issues.shrink_to_fit();
+        let mut result = self.rules.check_with(row, &self.secrets, &mut self.schedules, self.now);
+        match &mut result {
+            Ok(config) if config.alerting == self.alerting => config.alerting = Arc::clone(&self.alerting),
+            Ok(config) => self.alerting = Arc::clone(&config.alerting),
+            Err(refused) => {
+                if self.issues >= ISSUES_PER_SOURCE_MAX {
+                    refused.issues.truncate(1);
+                    refused.issues.shrink_to_fit();
+                }
+                self.issues += refused.issues.len();
             }
-            self.issues += refused.issues.len();
         }
+        let result = result.map(Arc::new);
         self.rows.push(CheckedRow { api_id: row.api_id().map(Into::into), location: (*row.location).into(), result });
     }
 

@@ -89,7 +89,7 @@ impl RowRules {
         let method = reader.get(&fields::METHOD).unwrap_or_default();
         let expected_status = reader.get(&fields::EXPECTED_STATUS).unwrap_or_else(|| d.expected_status.clone());
         let assertions = reader.assertions(method);
-        let certificate_days = reader.get(&fields::CERTIFICATE_DAYS).unwrap_or_else(assertions::default_days);
+        let certificate_days = reader.get(&fields::CERTIFICATE_DAYS).map_or_else(assertions::default_days, Into::into);
         let mut headers = reader.get(&fields::HEADERS).unwrap_or_default();
         let asking = asking::read(&mut reader, target.as_ref(), &mut headers);
         let body = reader.get(&fields::BODY);
@@ -113,7 +113,7 @@ impl RowRules {
         alerting.maintenance.extend(d.maintenance.of(&tags).cloned());
         match (api_id, target, schedule) {
             (Some(api_id), Some(target), Some(schedule)) if reader.issues.is_empty() => Ok(ApiConfig {
-                name: name.unwrap_or_else(|| api_id.to_string()),
+                name: name.map_or_else(|| api_id.shared(), Into::into),
                 api_id,
                 url: target.url,
                 method,
@@ -132,7 +132,7 @@ impl RowRules {
                 unclear_after,
                 tags,
                 public,
-                alerting,
+                alerting: Arc::new(alerting),
                 ip_family,
                 proxy,
                 asking,

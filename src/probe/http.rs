@@ -66,7 +66,7 @@ impl Probe for HttpProbe {
             .by(&shared.clients[IpFamily::Any as usize]);
         let (asked, client) = match asked {
             Ok((ask, client)) => (Ok(ask), client),
-            Err(failure) => (Err(failure), None),
+            Err(failure) => (Err(Box::new(failure)), None),
         };
         let host = shared.turns.share(&host(&api));
         Rc::new(One { shared, asked, client, host, passes: Cell::new(0), api })
@@ -77,8 +77,8 @@ impl Probe for HttpProbe {
 struct One {
     shared: Arc<Shared>,
     api: Arc<ApiConfig>,
-    /// A config is validated when it is read; if it cannot be asked anyway, the fault is ours.
-    asked: Result<Ask, Failure>,
+    /// A config is validated when it is read; if it cannot be asked anyway, the fault is ours. It is large, and hardly ever there.
+    asked: Result<Ask, Box<Failure>>,
     /// Where it trusts others than the rest do.
     client: Option<Box<Client>>,
     host: Share,
@@ -98,7 +98,7 @@ impl PreparedProbe for One {
                 None => self.shared.not_asked(Failure::Local(LocalFault::HostShareFull { host: host(&self.api) })),
                 Some(of_host) => match (self.shared.turns.of_all(of_host, deadline).await, &self.asked) {
                     (None, _) => self.shared.not_asked(Failure::Local(LocalFault::TooManyProbes)),
-                    (Some(_), Err(failure)) => self.shared.not_asked(failure.clone()),
+                    (Some(_), Err(failure)) => self.shared.not_asked(Failure::clone(failure)),
                     (Some(_turn), Ok(Ask::Http(prepared))) => Box::pin(self.observe(prepared)).await,
                     (Some(_turn), Ok(other)) => Box::pin(self.observe_otherwise(other)).await,
                 },

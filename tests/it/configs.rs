@@ -50,7 +50,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 #[test]
 fn a_short_row_means_the_defaults() {
     let api = rules().check(&row(json!({"api_id": "a", "url": "https://a.test"}))).unwrap();
-    assert_eq!((api.name.as_str(), api.url.as_str(), api.method), ("a", "https://a.test/", Method::Get));
+    assert_eq!((&*api.name, api.url.as_str(), api.method), ("a", "https://a.test/", Method::Get));
     assert_eq!((api.timeout, api.recheck), (Duration::from_secs(10), Duration::from_secs(5)));
     assert_eq!((api.failure_threshold, api.success_threshold, api.max_redirects, api.enabled), (2, 2, 0, true));
     assert_eq!(

@@ -3,6 +3,7 @@
 //!
 //! Every third world has them, and in those all clocks agree, so that the oracle can tell whether a window was open.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_actors::testkit::WORLD_BEGINS;
@@ -52,7 +53,7 @@ fn circle(script: &mut FleetScript, chance: &mut Chance) {
         let mut api = (*script.apis[n]).clone();
         let needs = &script.apis[needs].api_id;
         if !api.alerting.depends_on.contains(needs) {
-            api.alerting.depends_on.push(needs.clone());
+            Arc::make_mut(&mut api.alerting).depends_on.push(needs.clone());
         }
         script.apis[n] = api.into();
     }
@@ -75,7 +76,7 @@ fn storms(script: &mut FleetScript, until_ms: u64, chance: &mut Chance) {
 }
 
 fn set_alerting(n: usize, api: &mut ApiConfig, until_ms: u64, chance: &mut Chance) {
-    let Alerting { maintenance, depends_on, flap, remind_after } = &mut api.alerting;
+    let Alerting { maintenance, depends_on, flap, remind_after } = Arc::make_mut(&mut api.alerting);
     let seconds = |chance: &mut Chance, low, high| Duration::from_secs(chance.between(low, high));
     if chance.percent(20) {
         let from = WORLD_BEGINS.plus(chance.millis(0, until_ms));

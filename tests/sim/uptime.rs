@@ -115,7 +115,7 @@ impl Play {
         let rows = APIS.iter().zip(&windows).map(|(name, windows)| {
             let mut api: ApiConfig = api(name, *chance.pick(&[20, 60, 120]));
             let windows = windows.iter().map(|window| Window::Once { from: window.start, until: window.end });
-            api.alerting.maintenance = windows.collect();
+            std::sync::Arc::make_mut(&mut api.alerting).maintenance = windows.collect();
             api
         });
         let rows: Vec<ApiConfig> = rows.collect();

@@ -113,7 +113,8 @@ impl fmt::Display for IpFamily {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiConfig {
     pub api_id: ApiId,
-    pub name: String,
+    /// Shared with the id, where that is all there is.
+    pub name: Arc<str>,
     /// Without user name or fragment. `***` stands in the place of a secret.
     pub url: String,
     pub method: Method,
@@ -124,8 +125,8 @@ pub struct ApiConfig {
     pub expected_status: StatusSet,
     /// What is expected beyond the status; all of it has to hold. Shared, since thousands of rows often expect the same.
     pub assertions: Vec<Arc<Assertion>>,
-    /// It is told when its certificate ends in so many days.
-    pub certificate_days: Vec<u16>,
+    /// It is told when its certificate ends in so many days. Shared, like what is told of it.
+    pub certificate_days: Arc<[u16]>,
     /// Bound on the whole exchange, from name resolution to the last byte.
     pub timeout: Duration,
     /// How many redirects are followed; 0 judges the redirect itself.
@@ -152,8 +153,8 @@ pub struct ApiConfig {
     pub tags: Vec<String>,
     /// It stands on the public page, by its name alone.
     pub public: bool,
-    /// When its alerts are held, or told again.
-    pub alerting: Alerting,
+    /// When its alerts are held, or told again. Shared, since nearly all rows have the same.
+    pub alerting: Arc<Alerting>,
 }
 
 /// When alerts of an API are held, or told again.
@@ -173,7 +174,7 @@ impl ApiConfig {
     /// A GET of `url` that expects 200, called by its id, with the built-in value of whatever else a row may say.
     pub fn plain(api_id: ApiId, url: String, schedule: Arc<Schedule>) -> Self {
         Self {
-            name: api_id.to_string(),
+            name: api_id.shared(),
             api_id,
             url,
             method: Method::Get,
@@ -181,7 +182,7 @@ impl ApiConfig {
             body: None,
             expected_status: StatusSet::default(),
             assertions: Vec::new(),
-            certificate_days: Vec::new(),
+            certificate_days: [].into(),
             timeout: Duration::from_secs(10),
             max_redirects: 0,
             ip_family: IpFamily::Any,
@@ -195,7 +196,7 @@ impl ApiConfig {
             unclear_after: None,
             tags: Vec::new(),
             public: false,
-            alerting: Alerting::default(),
+            alerting: Arc::default(),
         }
     }
 
@@ -373,7 +374,7 @@ mod tests {
         assert_ne!(number(&|api| api.asking = Some(Box::new(tcp.clone()))), same);
         assert_ne!(number(&|api| api.expected_status = StatusSet::parse("200").unwrap()), same);
         assert_ne!(number(&|api| api.assertions = vec![Arc::new(Assertion::parse("body contains a").unwrap())]), same);
-        assert_eq!(number(&|api| api.certificate_days = vec![30]), same);
+        assert_eq!(number(&|api| api.certificate_days = [30].into()), same);
     }
 
     #[test]

@@ -24,6 +24,11 @@ impl ApiId {
         text::name(text, Self::CHARS_MAX).map(Self)
     }
 
+    /// Its text, without a copy.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     /// No id that a person may write stands before this one,
     pub(crate) fn first() -> Self {
         Self("-".into())

@@ -1,7 +1,10 @@
 //! The last outcomes and the last alerts of one API, in few bytes: what `explain` tells its story by. Nothing is decided by it.
 //!
 //! Outcomes in a row that are alike are one run, so that a handful of them reaches back over days of an API that is well, and over
-//! each change of one that is not. It stands in every state and is copied with it, so it has a fixed size and no memory of its own.
+//! each change of one that is not. It stands in every state and is copied with it, so what an API that was always well does not have is
+//! apart and shared by the copies.
+
+use std::sync::Arc;
 
 use crate::alert::{Alert, AlertKind};
 use crate::outcome::{Outcome, Verdict};
@@ -51,10 +54,19 @@ pub struct Told {
     pub detected_at: Timestamp,
 }
 
-/// The newest of each first.
+/// The last outcomes and alerts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recent {
-    runs: [Option<Run>; RUNS_MAX],
+    /// The present run.
+    run: Option<Run>,
+    /// `None`: there is nothing of it.
+    earlier: Option<Arc<Earlier>>,
+}
+
+/// What was before the present run, and what was told. The newest of each first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Earlier {
+    runs: [Option<Run>; RUNS_MAX - 1],
     told: [Option<Told>; TOLD_MAX],
 }
 
@@ -62,32 +74,44 @@ impl Recent {
     /// From what was stored, the newest first; what is too much is left out.
     pub fn of(runs: impl IntoIterator<Item = Run>, told: impl IntoIterator<Item = Told>) -> Self {
         let (mut runs, mut told) = (runs.into_iter(), told.into_iter());
-        Self { runs: std::array::from_fn(|_| runs.next()), told: std::array::from_fn(|_| told.next()) }
+        let run = runs.next();
+        let earlier =
+            Earlier { runs: std::array::from_fn(|_| runs.next()), told: std::array::from_fn(|_| told.next()) };
+        Self { run, earlier: (earlier != Earlier::default()).then(|| Arc::new(earlier)) }
     }
 
     pub fn runs(&self) -> impl Iterator<Item = Run> {
-        self.runs.iter().copied().flatten()
+        let earlier = self.earlier.iter().flat_map(|earlier| earlier.runs);
+        std::iter::once(self.run).chain(earlier).flatten()
     }
 
     pub fn told(&self) -> impl Iterator<Item = Told> {
-        self.told.iter().copied().flatten()
+        self.earlier.iter().flat_map(|earlier| earlier.told).flatten()
+    }
+
+    fn earlier(&mut self) -> &mut Earlier {
+        Arc::make_mut(self.earlier.get_or_insert_default())
     }
 
     pub(crate) fn note(&mut self, outcome: &Outcome) {
         let new = Run::new(outcome.verdict, outcome.status_code, 1, outcome.started_at);
-        match &mut self.runs[0] {
+        match &mut self.run {
             Some(run) if (run.verdict, run.code) == (new.verdict, new.code) => run.count = run.count.saturating_add(1),
-            _ => {
-                self.runs.rotate_right(1);
-                self.runs[0] = Some(new);
+            before => {
+                if let Some(before) = before.replace(new) {
+                    let runs = &mut self.earlier().runs;
+                    runs.rotate_right(1);
+                    runs[0] = Some(before);
+                }
             }
         }
     }
 
     pub(crate) fn note_alert(&mut self, alert: &Alert) {
-        self.told.rotate_right(1);
         let Alert { kind, happened_at, detected_at, .. } = *alert;
-        self.told[0] = Some(Told { kind, happened_at, detected_at });
+        let told = &mut self.earlier().told;
+        told.rotate_right(1);
+        told[0] = Some(Told { kind, happened_at, detected_at });
     }
 }
 

@@ -6,9 +6,12 @@ use std::sync::Arc;
 /// A set of HTTP status codes from 100 to 999: RFC 9110 names those to 599, and servers send others too. Copies share what is in it:
 /// most rows expect what is set for all.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct StatusSet {
-    text: Arc<str>,
-    ranges: Arc<[(u16, u16)]>,
+pub struct StatusSet(Arc<Parts>);
+
+#[derive(PartialEq, Eq, Hash)]
+struct Parts {
+    text: Box<str>,
+    ranges: Box<[(u16, u16)]>,
 }
 
 impl StatusSet {
@@ -25,12 +28,12 @@ impl StatusSet {
             return Err(format!("has {} parts, more than {}", parts.len(), Self::PARTS_MAX));
         }
         let ranges = parts.iter().map(|part| parse_part(part)).collect::<Result<_, _>>()?;
-        Ok(Self { text: parts.join(",").into(), ranges })
+        Ok(Self(Arc::new(Parts { text: parts.join(",").into(), ranges })))
     }
 
     /// Whether `code` is in the set.
     pub fn contains(&self, code: u16) -> bool {
-        self.ranges.iter().any(|&(low, high)| (low..=high).contains(&code))
+        self.0.ranges.iter().any(|&(low, high)| (low..=high).contains(&code))
     }
 }
 
@@ -72,20 +75,20 @@ fn parse_code(text: &str) -> Result<u16, String> {
 impl Default for StatusSet {
     /// `2xx`: any success.
     fn default() -> Self {
-        Self { text: "2xx".into(), ranges: [(200, 299)].into() }
+        Self(Arc::new(Parts { text: "2xx".into(), ranges: [(200, 299)].into() }))
     }
 }
 
 /// As it was written, without spaces.
 impl fmt::Display for StatusSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.0.text)
     }
 }
 
 impl fmt::Debug for StatusSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StatusSet({})", self.text)
+        write!(f, "StatusSet({})", self.0.text)
     }
 }
 

@@ -2,6 +2,7 @@
 //! of all of them is in docs/semantics.md.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::maintenance::{Maintenance, Selection};
@@ -153,7 +154,7 @@ fn two_hundred_that_fail_behind_one_parent_are_told_as_that_parent_and_who_stays
         let row = |id: &String| {
             let mut row = api(id, 10);
             let router = ApiId::parse("router").unwrap();
-            row.alerting.depends_on.extend((row.api_id != router).then_some(router));
+            Arc::make_mut(&mut row.alerting).depends_on.extend((row.api_id != router).then_some(router));
             row
         };
         let world = FakeWorld::new(ids.iter().map(row).collect());

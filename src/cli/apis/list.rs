@@ -41,7 +41,7 @@ fn text_of(checked: &Checked, out: &Out) -> String {
         };
         let cells = [
             c.config.api_id.to_string(),
-            c.config.name.clone(),
+            c.config.name.to_string(),
             c.config.schedule.to_string(),
             enabled.into(),
             text::at_most(c.config.worst_detection()),
@@ -68,7 +68,7 @@ fn json_of(checked: &Checked) -> Value {
     let good = checked.good.iter().map(|c| {
         json!({
             "api_id": c.config.api_id.as_str(),
-            "name": c.config.name,
+            "name": &*c.config.name,
             "url": c.config.url,
             "method": c.config.method.as_str(),
             "schedule": c.config.schedule.to_string(),

@@ -168,7 +168,7 @@ pub(super) fn json_of(story: &Story, app: &App) -> Value {
         "schema": 1,
         "at": story.now.to_string(),
         "api_id": state.api_id.as_str(),
-        "name": config.map(|config| &config.name),
+        "name": config.map(|config| &*config.name),
         "url": config.map(|config| &config.url),
         "source": story.source,
         "status": story.status().as_str(),

@@ -239,7 +239,7 @@ fn json_of_row(seen: &Seen<'_>, row: &Row) -> Value {
     let (state, config, beside) = (&row.state, row.config(), &row.view.beside);
     json!({
         "api_id": state.api_id.as_str(),
-        "name": config.map(|config| &config.name),
+        "name": config.map(|config| &*config.name),
         "url": config.map(|config| &config.url),
         "source": row.source,
         "configured": config.is_some(),

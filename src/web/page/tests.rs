@@ -54,7 +54,7 @@ fn probed(mut view: ApiView, verdict: Verdict, error: Option<&str>) -> ApiView {
 fn many(count: usize) -> Vec<ApiView> {
     let make = |at: usize| {
         let view = up_with(&format!("api-{at:06}"), |config| {
-            config.name = format!("{} {at}", "Größe & <Gewicht> ".repeat(8));
+            config.name = format!("{} {at}", "Größe & <Gewicht> ".repeat(8)).into();
             config.tags = vec![format!("team-{}", at % 300), "eu".into()];
         });
         if at.is_multiple_of(100) {

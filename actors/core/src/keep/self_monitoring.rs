@@ -57,13 +57,13 @@ impl SelfMonitored {
 
     /// What can be told of an API. It bears the API's own name.
     pub(super) fn unclear(api: &ApiConfig) -> Self {
-        let (name, url) = (api.name.clone(), api.url.clone());
+        let (name, url) = (api.name.to_string(), api.url.clone());
         Self { api_id: ApiId::monitor_unclear(&api.api_id), name, url, success_threshold: 1 }
     }
 
     /// The certificate of an API. It bears the API's own name.
     pub(super) fn certificate(api: &ApiConfig) -> Self {
-        let (name, url) = (api.name.clone(), api.url.clone());
+        let (name, url) = (api.name.to_string(), api.url.clone());
         Self { api_id: ApiId::monitor_certificate(&api.api_id), name, url, success_threshold: RENEWED_AFTER }
     }
 

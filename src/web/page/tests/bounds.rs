@@ -28,7 +28,7 @@ fn are_cut(texts: &[&str], count: usize, chars: usize) {
 fn more_than_a_page_shows_is_counted_and_longer_words_are_cut() {
     let make = |at: u32| {
         let mut view = up_with(&format!("api-{at:03}"), |config| {
-            config.name = format!("{at:03} {}", "ö".repeat(600));
+            config.name = format!("{at:03} {}", "ö".repeat(600)).into();
             config.tags = vec![format!("{:02}{}", at % 25, "ä".repeat(62))];
             config.public = true;
         });

@@ -201,7 +201,7 @@ impl Fleet<'_> {
         let is_circle_down = in_circle.into_iter().any(|parent| self.apis[parent].holding.was_down(from, to));
         let mut probes = one.holding.ended.iter().filter(may_have_led).peekable();
         if probes.peek().is_some() && probes.all(|ended| self.surely_holds(&one.api, alert.kind, ended.at)) {
-            let Alerting { maintenance, depends_on, .. } = &one.api.alerting;
+            let Alerting { maintenance, depends_on, .. } = &*one.api.alerting;
             let what = format!("{} while something of {maintenance:?}, {depends_on:?} holds it", alert.alert_id);
             return Err(self.violation("nothing_is_told_while_something_holds_it", Some(api_id), what));
         }

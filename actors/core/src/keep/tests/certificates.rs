@@ -21,7 +21,7 @@ impl Desk {
     fn on_day(day: u64) -> Self {
         let mut desk = Self::watching(&["shop"]);
         desk.now = Duration::from_secs(day * DAY);
-        desk.rows.insert(id("shop"), Arc::new(ApiConfig { certificate_days: vec![30, 7, 1], ..row("shop") }));
+        desk.rows.insert(id("shop"), Arc::new(ApiConfig { certificate_days: [30, 7, 1].into(), ..row("shop") }));
         desk
     }
 
@@ -191,7 +191,7 @@ fn thresholds_that_are_changed_renew_nothing() {
     for days in [vec![], vec![3]] {
         let mut desk = Desk::on_day(1_000);
         desk.on(1_336, issued(1_000));
-        desk.rows.insert(id("shop"), Arc::new(ApiConfig { certificate_days: days, ..row("shop") }));
+        desk.rows.insert(id("shop"), Arc::new(ApiConfig { certificate_days: days.into(), ..row("shop") }));
         for _ in 0..4 {
             desk.on(1_337, issued(1_000));
         }

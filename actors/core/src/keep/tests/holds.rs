@@ -28,7 +28,7 @@ fn watch(desk: &mut Desk, rows: &[ApiConfig]) {
 
 fn dependent(name: &str, parents: &[&str]) -> ApiConfig {
     let depends_on = parents.iter().map(|parent| id(parent)).collect();
-    ApiConfig { alerting: Alerting { depends_on, ..Alerting::default() }, ..row(name) }
+    ApiConfig { alerting: Alerting { depends_on, ..Alerting::default() }.into(), ..row(name) }
 }
 
 /// How often this API was asked to be probed at once, since the last time that was looked.
@@ -88,7 +88,7 @@ fn a_window_that_is_closed_early_is_over_at_once_and_one_in_the_config_needs_nob
     assert_eq!(desk.heard, ["shop down"]);
     let now = moment(desk.now).wall;
     let maintenance = vec![Window::Once { from: now, until: now.plus(Duration::from_secs(60)) }];
-    watch(&mut desk, &[ApiConfig { alerting: Alerting { maintenance, ..Alerting::default() }, ..row("cart") }]);
+    watch(&mut desk, &[ApiConfig { alerting: Alerting { maintenance, ..Alerting::default() }.into(), ..row("cart") }]);
     desk.finds("cart", Verdict::Pass);
     desk.goes_down("cart");
     desk.all_goes_well();
