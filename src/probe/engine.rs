@@ -20,6 +20,7 @@ use super::dial::internal;
 use super::exchange::{Reply, Request, Way};
 use super::http2;
 use super::seen::BodyStart;
+use super::shelf::shelving;
 use super::trace::Trace;
 use super::wire::{Connection, Framing, Head, Headers, Wire};
 
@@ -72,7 +73,7 @@ pub(super) async fn ask(
     // `unconstrained` keeps the runtime from sending it to the back of the queue. So the wire that lies ready is this one.
     let first = poll_fn(|cx| {
         NEXT_WIRE.set(wire.take());
-        Poll::Ready(Pin::new(&mut unconstrained(&mut sent)).poll(cx))
+        Poll::Ready(shelving(|| Pin::new(&mut unconstrained(&mut sent)).poll(cx)))
     })
     .await;
     if NEXT_WIRE.take().is_some() {

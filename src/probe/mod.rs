@@ -15,7 +15,7 @@
 //! | [`guard`] | the addresses that are never connected to |
 //! | `content`, `unpack` | what is kept of an answer that is judged by more than its status |
 //! | `wire` | between the connection and awc |
-//! | `hop`, `engine`, `http2` | one hop; one request through awc; and one over HTTP/2, where the server speaks nothing else |
+//! | `hop`, `engine`, `shelf`, `http2` | one hop; one request through awc, and what awc spawns for nothing; one over HTTP/2, where the server speaks nothing else |
 //! | `kinds`, `dns`, `oauth`, `stream` | what is prepared of an API: requests, connections, questions to name servers; tokens; answers without an end |
 //! | `identity`, [`place`] | what TLS has of its own for one API; another place to connect to |
 //! | `request`, `redirect`, `cookies` | what is sent, where to next, and what goes along |
@@ -47,6 +47,7 @@ mod redirect;
 mod request;
 pub mod resolve;
 mod seen;
+mod shelf;
 mod stream;
 mod tls;
 mod trace;
