@@ -189,7 +189,7 @@ impl Model {
             after.streak = Some((kind, count, first_at));
             return;
         }
-        let (called, wall) = ((last.api.name.clone(), last.api.url.clone()), last.finished_at);
+        let (called, wall) = ((last.api.name.to_string(), last.api.url.clone()), last.finished_at);
         self.change(kind, first_at, wall, called, after.status, at, life);
         *after = Snapshot { status: kind.status(), since: Some(first_at), streak: None, ..after.clone() };
         after.changes += 1;

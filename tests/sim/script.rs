@@ -260,7 +260,7 @@ impl Script {
                 0 => Action::Row(n, None),
                 1 => Action::Row(n, edited(&|row| row.enabled = false)),
                 2 => Action::Break(n),
-                3 => Action::Row(n, edited(&|row| row.name = format!("{} renamed", row.name))),
+                3 => Action::Row(n, edited(&|row| row.name = format!("{} renamed", row.name).into())),
                 6 => Action::Row(n, edited(&|row| row.url = format!("{}other", row.url))),
                 4 => Action::Row(
                     n,
