@@ -291,29 +291,6 @@ impl Keeper {
         }
     }
 
-    /// This keeper, for its next life: no call is in flight, and nobody waits.
-    #[must_use]
-    pub fn reset_for_restart(mut self) -> Self {
-        self.ledger.reset_for_restart();
-        self.delivery_queue = DeliveryQueue::default();
-        self.beats.reset_for_restart();
-        self.holds.reset_for_restart();
-        self.is_configured = false;
-        self.reset_history();
-        self.waiters.clear();
-        self.effects.clear();
-        self.flushing = false;
-        self.shutting_down = false;
-        self
-    }
-
-    /// Moves everything that it knows into a new keeper, and is empty after that.
-    #[must_use]
-    pub fn take_snapshot(&mut self, now: Moment) -> Self {
-        let nothing = Self::new(self.setup.clone(), now);
-        mem::replace(self, nothing)
-    }
-
     /// The lease as it is now.
     pub fn set_lease(&mut self, lease: Lease) {
         self.lease = lease;

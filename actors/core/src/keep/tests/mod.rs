@@ -11,7 +11,7 @@
 //! | [`mod@unclear`] | those of whom nothing can be told |
 //! | [`mod@holds`] | alerts that are held, and what becomes of them |
 //! | [`mod@history`] | what is recorded for people, and incidents that wait for history |
-//! | [`mod@watched`] | outcomes, rows, and another life of the keeper |
+//! | [`mod@watched`] | outcomes and rows |
 //! | [`mod@random`] | all of it in any order |
 
 mod certificates;
