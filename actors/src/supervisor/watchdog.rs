@@ -132,18 +132,16 @@ impl Supervisor {
         for who in self.chain.members() {
             let thread = &self.threads[self.thread_of(&who)];
             let silent_for = thread.as_ref().map_or(Duration::ZERO, |thread| thread.silent_for(now));
-            let is_of_probers = matches!(who, ChildId::Batcher(_));
-            if silent_for < self.options.stuck_after * if is_of_probers { 1 } else { CHAIN_PATIENCE } {
+            let patience = if matches!(who, ChildId::Batcher(_)) { 1 } else { CHAIN_PATIENCE };
+            if silent_for < self.options.stuck_after * patience {
                 continue;
             }
-            if !is_of_probers {
-                return self.escalate(who.name(), ExitReason::Hung);
-            }
+            let ChildId::Batcher(of_probers) = who else { return self.escalate(who.name(), ExitReason::Hung) };
             self.watchdog.stuck += 1;
             if self.watchdog.stuck > STUCK_MAX {
                 return self.escalate("thread of probers", ExitReason::Hung);
             }
-            tracing::error!(?who, "a thread of probers is stuck; it is left behind, and its probers move");
+            tracing::error!(of_probers, "a thread of probers is stuck; it is left behind, and its probers move");
             self.replace_thread_of(who, ExitReason::Hung, ctx);
         }
     }

@@ -33,6 +33,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::*;
 use crate::alert::{Alert, AlertKind};
 use crate::delivery;
+use crate::outcome::Verdict;
 use crate::state::tests_support::config;
 use crate::store::{CommitError, StoreError};
 use crate::time::Timestamp;
