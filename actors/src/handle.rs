@@ -41,7 +41,7 @@ where
     M: Message + Send + 'static,
     M::Result: Send,
 {
-    /// Hands it to the present life, if there is one.
+    /// Hands it to the present life, if there is one. What was sent to one that died is lost, and its sender hears so.
     pub fn send(&self, message: M) -> impl Future<Output = Result<M::Result, MailboxError>> + use<M> {
         let sent = self.0.borrow().as_ref().map(|there| there.send(message));
         async move {

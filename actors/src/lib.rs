@@ -21,12 +21,11 @@
 //! Messages run one way, prober → outcome batcher → keeper → alerter, and only replies come back: the keeper tells a prober when to
 //! probe again, and the alerter tells the keeper that an alert is delivered.
 //!
-//! The supervisor starts alerter, keeper, outcome batchers, probers, in this order. The first three are a chain: when one dies, those
-//! after it in the chain are stopped in reverse and started again in order. Probers are outside of it and live on: they hold a handle
-//! that follows restarts ([`handle`]), as whoever stands outside does. An end in order goes the other way round: no new
-//! probes, those under way over, outcomes stored ([`system::Running::stop`]). Each child is driven by a loop of ours, [`child`], that
-//! notices its end whatever it was; what moves no more is found by what each prober says of when to expect it ([`liveness`]), and by
-//! the beats of the [`threads`].
+//! The supervisor starts alerter, keeper, outcome batchers, probers, in this order. Each finds the next one by a handle that follows
+//! restarts ([`handle`]), as whoever stands outside finds the keeper, so that a death costs that one a restart; the alerter alone is
+//! replaced with the keeper. An end in order goes the other way round: no new probes, those under way over, outcomes stored
+//! ([`system::Running::stop`]). Each child is driven by a loop of ours, [`child`], that notices its end whatever it was; what moves no
+//! more is found by what each prober says of when to expect it ([`liveness`]), and by the beats of the [`threads`].
 
 pub mod alerter;
 pub mod board;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Recipient, WrapFuture, fut};
 
+use crate::handle::Handle;
 use crate::state_keeper::{ProbeCompleted, ProbesCompleted};
 
 /// Messages in the outcome batcher's mailbox. It answers none before the keeper does, and takes each in well under a
@@ -30,7 +31,7 @@ const BATCH_MAX: usize = 256;
 type ReplySender = Option<OneshotSender<Option<Duration>>>;
 
 pub struct OutcomeBatcher {
-    keeper: Recipient<ProbesCompleted>,
+    keeper: Handle<Recipient<ProbesCompleted>>,
     /// Not sent yet, oldest first. Each prober has a few at most (`OUTCOMES_IN_FLIGHT_MAX` in `prober.rs`).
     gathered: Vec<ProbeCompleted>,
     /// The reply senders for `gathered`, in the same order.
@@ -43,7 +44,7 @@ pub struct OutcomeBatcher {
 
 impl OutcomeBatcher {
     /// An outcome batcher to `keeper`.
-    pub fn new(keeper: Recipient<ProbesCompleted>) -> Self {
+    pub fn new(keeper: Handle<Recipient<ProbesCompleted>>) -> Self {
         Self { keeper, gathered: Vec::new(), answers: Rc::default(), gathering: false, urgent: false, under_way: false }
     }
 
@@ -117,11 +118,13 @@ impl MessageResponse<OutcomeBatcher, ProbeCompleted> for DeferredReply {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use actix::Addr;
     use api_health_core::keep::Completed;
     use api_health_core::{Outcome, Timestamp, Verdict};
     use tokio::time::Instant;
 
     use super::*;
+    use crate::handle::AddrPublisher;
     use crate::testkit::{api, in_virtual_time};
 
     /// What came, and when: the ids of each message.
@@ -148,10 +151,16 @@ mod tests {
         }
     }
 
+    fn handle_of(keeper: Option<Addr<Keeper>>) -> Handle<Recipient<ProbesCompleted>> {
+        let whereabouts = AddrPublisher::default();
+        whereabouts.set(keeper.map(Addr::recipient));
+        whereabouts.handle()
+    }
+
     fn start() -> (Recipient<ProbeCompleted>, Seen) {
         let seen = Seen::default();
         let keeper = Keeper { began: Instant::now(), seen: Arc::clone(&seen) }.start();
-        (OutcomeBatcher::new(keeper.recipient()).start().recipient(), seen)
+        (OutcomeBatcher::new(handle_of(Some(keeper))).start().recipient(), seen)
     }
 
     fn completed(id: &str, urgent: bool) -> ProbeCompleted {
@@ -224,10 +233,11 @@ mod tests {
         in_virtual_time(async {
             let (to_gone, receiver) = actix::dev::channel::channel::<Keeper>(1);
             drop(receiver);
-            let gone = actix::Addr::new(to_gone);
-            let batcher = OutcomeBatcher::new(gone.recipient()).start().recipient();
-            let answer = tokio::time::timeout(Duration::from_secs(1), batcher.send(completed("1", true))).await;
-            assert!(answer.expect("an answer in time").is_err());
+            for keeper in [Some(Addr::new(to_gone)), None] {
+                let batcher = OutcomeBatcher::new(handle_of(keeper)).start().recipient();
+                let answer = tokio::time::timeout(Duration::from_secs(1), batcher.send(completed("1", true))).await;
+                assert!(answer.expect("an answer in time").is_err());
+            }
         });
     }
 }

@@ -6,31 +6,32 @@
 mod history;
 mod load;
 mod log;
+mod messages;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, MessageResult, Recipient,
-    ResponseActFuture, ResponseFuture, WrapFuture,
-};
-use api_health_core::keep::{
-    self, BEAT_MAX, Completed, ConfigDiff, DeliveryResult, Effect, FlushUntil, Grant, OwnSideKind,
-};
-use api_health_core::maintenance::{Maintenance, Selection};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Message, Recipient, WrapFuture};
+use api_health_core::keep::{self, BEAT_MAX, DeliveryResult, Effect, FlushUntil};
 use api_health_core::own::shards::{Shard, ShardSet};
 use api_health_core::schedule::Moment;
-use api_health_core::{Alert, ApiConfig, ApiId, Timestamp};
+use api_health_core::{Alert, ApiId};
 use tokio::sync::oneshot;
 
 use crate::alerter::DeliverAlerts;
 use crate::board::{Board, Wants};
+use crate::handle::Handle;
 use crate::lease_view::LeaseView;
 use crate::own_side::OwnSide;
 use crate::ports::{CommitError, HistoryStore, StateStore, StateWrite, StoreError};
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
+
+pub use messages::{
+    ApplyConfigs, DropChannel, DropShards, Flush, GainShards, KeeperReport, ProbeCompleted, ProbesCompleted,
+    ReleaseShards, Report, Retry, SelfStatus, SetMaintenance, Withdraw,
+};
 
 /// Messages in the keeper's mailbox. It answers each in microseconds; senders of more wait.
 pub const MAILBOX_CAPACITY: usize = 1_024;
@@ -46,7 +47,7 @@ const SHOW_EACH_TICKS: u32 = 4;
 pub struct KeeperDeps {
     pub store: Arc<dyn StateStore>,
     pub history: Option<Arc<dyn HistoryStore>>,
-    pub alerter: Recipient<DeliverAlerts>,
+    pub alerter: Handle<Recipient<DeliverAlerts>>,
     /// The supervisor.
     pub parent: Recipient<SupervisorRequest>,
     pub time: TimeBase,
@@ -86,7 +87,7 @@ pub struct StateKeeper {
 }
 
 impl StateKeeper {
-    /// A keeper that goes on with `core`.
+    /// A keeper that decides with `core`.
     pub fn new(core: keep::Keeper, deps: KeeperDeps) -> Self {
         Self { core, deps, waiters: HashMap::new(), next_waiter: 0, ticks: 0, shows_all: false }
     }
@@ -112,7 +113,7 @@ impl StateKeeper {
                 let message = DeliverAlerts { channel: Arc::clone(&channel), alerts: alerts.clone(), failures, lease };
                 ctx.spawn(self.deps.alerter.send(message).into_actor(self).map(move |came, keeper, ctx| {
                     let stats = Arc::clone(&keeper.deps.stats);
-                    // No answer means that the alerter is gone.
+                    // Without an answer the alerter is dead: its next life is asked again, as the record says what is owed.
                     let came = came.unwrap_or(DeliveryResult::Cancelled);
                     if came == DeliveryResult::Delivered {
                         alerts.iter().for_each(|_| stats.alert_delivered());
@@ -214,275 +215,5 @@ impl Actor for StateKeeper {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.tick(ctx);
         ctx.run_interval(TICK_EVERY, Self::tick);
-    }
-}
-
-/// A prober has an outcome. The reply: probe again after this long, or wait for the next tick.
-#[derive(Message)]
-#[rtype(result = "Option<Duration>")]
-pub struct ProbeCompleted {
-    pub completed: Completed,
-    /// It may change a status, or somebody waits for it: it goes to the keeper at once.
-    pub urgent: bool,
-}
-
-/// Outcomes of several APIs, from one [`outcome_batcher`](crate::outcome_batcher), those of one API in order. The reply answers each, in
-/// the same order.
-#[derive(Message)]
-#[rtype(result = "Vec<Option<Duration>>")]
-pub struct ProbesCompleted(pub Vec<ProbeCompleted>);
-
-impl Handler<ProbesCompleted> for StateKeeper {
-    type Result = Vec<Option<Duration>>;
-
-    fn handle(&mut self, ProbesCompleted(batch): ProbesCompleted, ctx: &mut Self::Context) -> Self::Result {
-        self.apply(ctx, |core, now| core.all_completed(batch.into_iter().map(|probe| probe.completed), now))
-    }
-}
-
-/// Applies a config change. It has to be sent before the probers of new APIs are started.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct ApplyConfigs(pub ConfigDiff);
-
-impl Handler<ApplyConfigs> for StateKeeper {
-    type Result = ();
-
-    fn handle(&mut self, ApplyConfigs(diff): ApplyConfigs, ctx: &mut Self::Context) {
-        self.apply(ctx, |core, now| core.apply_configs(&diff, now));
-    }
-}
-
-/// The prober of an API died or hung too often.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct GivenUp {
-    pub api: Arc<ApiConfig>,
-    /// How the prober died, in words.
-    pub why: String,
-}
-
-impl Handler<GivenUp> for StateKeeper {
-    type Result = ();
-
-    fn handle(&mut self, GivenUp { api, why }: GivenUp, ctx: &mut Self::Context) {
-        self.apply(ctx, |core, now| {
-            core.prober_given_up(&api, why, now);
-            core.tick(now);
-        });
-    }
-}
-
-/// This worker owns these shards: read their records. The reply is the highest epoch in the records of each.
-#[derive(Message)]
-#[rtype(result = "Result<BTreeMap<Shard, u64>, StoreError>")]
-pub struct GainShards(pub Vec<Grant>);
-
-impl Handler<GainShards> for StateKeeper {
-    type Result = ResponseActFuture<Self, Result<BTreeMap<Shard, u64>, StoreError>>;
-
-    fn handle(&mut self, GainShards(grants): GainShards, _: &mut Self::Context) -> Self::Result {
-        let store = Arc::clone(&self.deps.store);
-        let shards = self.core.shards();
-        let has_history = self.deps.history.is_some();
-        let loading = async move {
-            let states = load::load(&*store, &grants, shards).await?;
-            // For people alone, so that no error of it is one of the start.
-            let alive_until = if has_history { load::alive_until(&*store).await } else { None };
-            Ok((grants, states, alive_until))
-        };
-        Box::pin(loading.into_actor(self).map(move |loaded, keeper, ctx| {
-            let (grants, states, alive_until) = loaded?;
-            let stamps = states.iter().filter_map(|state| state.last_probe.as_ref().map(|last| last.at));
-            keeper.deps.own_side.newest_stamp(stamps.max());
-            Ok(keeper.apply(ctx, |core, now| {
-                core.set_alive_until(alive_until);
-                core.gain_shards(&grants, states, now)
-            }))
-        }))
-    }
-}
-
-/// These shards are lost: forget them.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct DropShards(pub ShardSet);
-
-impl Handler<DropShards> for StateKeeper {
-    type Result = ();
-
-    fn handle(&mut self, DropShards(shards): DropShards, ctx: &mut Self::Context) {
-        self.apply(ctx, |core, _| core.drop_shards(&shards));
-    }
-}
-
-/// Release these shards: store everything, then forget them. [`SupervisorRequest::ShardsReleased`] reports each as soon as it is
-/// done.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct ReleaseShards(pub ShardSet);
-
-impl Handler<ReleaseShards> for StateKeeper {
-    type Result = ();
-
-    fn handle(&mut self, ReleaseShards(shards): ReleaseShards, ctx: &mut Self::Context) {
-        self.apply(ctx, |core, now| core.release_shards(&shards, now));
-    }
-}
-
-/// Write everything now, and reply when that is done. The sender bounds the wait. `false`: this keeper ended before that,
-/// and its next life has to be asked.
-#[derive(Message)]
-#[rtype(result = "bool")]
-pub struct Flush(pub FlushUntil);
-
-impl Handler<Flush> for StateKeeper {
-    type Result = ResponseFuture<bool>;
-
-    fn handle(&mut self, Flush(until): Flush, ctx: &mut Self::Context) -> Self::Result {
-        let done = self.flush(until, ctx);
-        Box::pin(async move { done.await.is_ok() })
-    }
-}
-
-/// Try these alerts now, or all. The reply: how many of them are owed.
-#[derive(Message)]
-#[rtype(result = "usize")]
-pub struct Retry(pub Option<Vec<String>>);
-
-impl Handler<Retry> for StateKeeper {
-    type Result = usize;
-
-    fn handle(&mut self, Retry(alert_ids): Retry, ctx: &mut Self::Context) -> usize {
-        self.apply(ctx, |core, now| core.retry(alert_ids.as_deref(), now))
-    }
-}
-
-/// What was decided until then is no longer owed to this channel. The reply: how many alerts that were.
-#[derive(Message)]
-#[rtype(result = "usize")]
-pub struct DropChannel {
-    pub channel: String,
-    pub until: Timestamp,
-}
-
-impl Handler<DropChannel> for StateKeeper {
-    type Result = usize;
-
-    fn handle(&mut self, DropChannel { channel, until }: DropChannel, ctx: &mut Self::Context) -> usize {
-        self.apply(ctx, |core, now| core.drop_channel(&channel, until, now))
-    }
-}
-
-/// Open a maintenance window for these APIs, or close it (`None`). The reply: how many there are.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "usize")]
-pub struct SetMaintenance {
-    pub of: Selection,
-    pub window: Option<Maintenance>,
-}
-
-impl Handler<SetMaintenance> for StateKeeper {
-    type Result = usize;
-
-    fn handle(&mut self, SetMaintenance { of, window }: SetMaintenance, ctx: &mut Self::Context) -> usize {
-        self.apply(ctx, |core, now| core.set_maintenance(&of, window.as_ref(), now))
-    }
-}
-
-/// A worker that has lost the shard since sent this outage without being able to store it.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Withdraw(pub Arc<Alert>);
-
-impl Handler<Withdraw> for StateKeeper {
-    type Result = ();
-
-    fn handle(&mut self, Withdraw(alert): Withdraw, ctx: &mut Self::Context) {
-        self.apply(ctx, |core, now| core.withdraw(&alert, now));
-    }
-}
-
-/// The state of the other workers.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
-pub struct FleetStatus {
-    /// Fewer live than are expected, in words; `None`: enough do.
-    pub fault: Option<String>,
-    /// Their channels.
-    pub channels: Vec<String>,
-}
-
-impl Handler<FleetStatus> for StateKeeper {
-    type Result = ();
-
-    fn handle(&mut self, FleetStatus { fault, channels }: FleetStatus, ctx: &mut Self::Context) {
-        self.apply(ctx, |core, now| {
-            core.set_channels_elsewhere(channels);
-            core.on_fleet_status(fault, now);
-            core.tick(now);
-        });
-    }
-}
-
-/// This machine cannot keep up with what is configured, in words; `None`: it can.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
-pub struct CapacityStatus(pub Option<String>);
-
-impl Handler<CapacityStatus> for StateKeeper {
-    type Result = ();
-
-    fn handle(&mut self, CapacityStatus(fault): CapacityStatus, ctx: &mut Self::Context) {
-        self.apply(ctx, |core, now| {
-            core.on_capacity_status(fault, now);
-            core.tick(now);
-        });
-    }
-}
-
-/// What is at fault of this part of our own side, in words; `None`: nothing.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
-pub struct OwnSideStatus(pub OwnSideKind, pub Option<String>);
-
-impl Handler<OwnSideStatus> for StateKeeper {
-    type Result = ();
-
-    fn handle(&mut self, OwnSideStatus(kind, fault): OwnSideStatus, ctx: &mut Self::Context) {
-        self.apply(ctx, |core, now| {
-            core.on_own_side_status(kind, fault, now);
-            core.tick(now);
-        });
-    }
-}
-
-/// Figures of the keeper, for the end of a run and for tests.
-pub type KeeperReport = keep::Report;
-
-/// Asks for a [`KeeperReport`].
-#[derive(Message)]
-#[rtype(result = "KeeperReport")]
-pub struct Report;
-
-impl Handler<Report> for StateKeeper {
-    type Result = MessageResult<Report>;
-
-    fn handle(&mut self, _: Report, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.core.report())
-    }
-}
-
-/// Stop, and return everything that is known, for the next life.
-#[derive(Message)]
-#[rtype(result = "keep::Keeper")]
-pub struct TakeSnapshot;
-
-impl Handler<TakeSnapshot> for StateKeeper {
-    type Result = MessageResult<TakeSnapshot>;
-
-    fn handle(&mut self, _: TakeSnapshot, ctx: &mut Self::Context) -> Self::Result {
-        ctx.stop();
-        MessageResult(self.core.take_snapshot(self.deps.time.moment()))
     }
 }

@@ -1,21 +1,21 @@
-//! rest_for_one over alerter → keeper → outcome batchers: when one dies, those after it are stopped in reverse, and all are
-//! started again in order. With the keeper the alerter goes as well: its attempts are cut, since the next keeper makes them
-//! again, and a late one must not arrive after what follows it.
+//! The chain that every outcome goes along: outcome batchers → keeper → alerter. Each of them is found by a handle that follows
+//! its lives ([`crate::handle`]), so that a death costs that one a restart and nobody a new address.
 //!
-//! A keeper that lives hands over all that it knows, as one value; after one that died, its next life reads the store.
+//! One death takes another along: with the keeper the alerter is replaced (rest_for_one). The next keeper reads what the store
+//! has, and takes outcomes when it has told what is configured; an alerter has nothing that the keeper does not know.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use actix::{ActorFutureExt, Addr, AsyncContext, Context, Recipient, WrapFuture};
+use actix::{Addr, AsyncContext, Context, Recipient};
 use api_health_core::ApiId;
 use api_health_core::keep::{HistorySetup, Keeper, KeeperConfig};
 use api_health_core::own::shards::SHARDS;
 use api_health_core::restart::{Deaths, RestartPolicy};
 use api_health_core::routes::{Route, Routes};
 
-use super::{ChildId, FIRST_OF_PROBERS, Supervisor};
-use crate::alerter::{self, Alerter};
+use super::{ChildId, Supervisor};
+use crate::alerter::{self, Alerter, DeliverAlerts};
 use crate::child::{Child, ExitReason};
 use crate::handle::AddrPublisher;
 use crate::options::Options;
@@ -23,13 +23,10 @@ use crate::outcome_batcher::{self, OutcomeBatcher};
 use crate::own_side::OwnSide;
 use crate::ports::{HistoryStore, Notifier, StateStore};
 use crate::prober::ProberContext;
-use crate::state_keeper::{self, KeeperDeps, ProbeCompleted, StateKeeper, TakeSnapshot};
+use crate::state_keeper::{self, KeeperDeps, ProbeCompleted, ProbesCompleted, StateKeeper};
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
 use crate::world::World;
-
-/// A live keeper hands over within this; one that does not is stuck, and its next life starts from the store.
-const RETIRE_MAX: Duration = Duration::from_secs(5);
 
 /// The outcome batcher of a thread of probers.
 pub(crate) struct Batcher {
@@ -37,19 +34,6 @@ pub(crate) struct Batcher {
     whereabouts: AddrPublisher<Recipient<ProbeCompleted>>,
     /// What the probers of its thread share.
     pub(super) shared: Arc<ProberContext>,
-    deaths: Deaths,
-}
-
-impl Batcher {
-    /// Whether outcomes can be handed over.
-    pub(super) fn is_up(&self) -> bool {
-        self.child.is_some()
-    }
-
-    fn set(&mut self, child: Option<Child<OutcomeBatcher>>) {
-        self.whereabouts.set(child.as_ref().map(|child| child.addr.clone().recipient()));
-        self.child = child;
-    }
 }
 
 pub(crate) struct Chain {
@@ -58,13 +42,16 @@ pub(crate) struct Chain {
     notifiers: Vec<Arc<dyn Notifier>>,
     setup: KeeperConfig,
     pub(crate) alerter: Option<Child<Alerter>>,
+    /// Where the keeper hands alerts over.
+    alerts_to: AddrPublisher<Recipient<DeliverAlerts>>,
     pub(crate) keeper: Option<Child<StateKeeper>>,
     /// The keeper's address, for other components; none while the keeper is loading from the store.
     pub(crate) keeper_is: AddrPublisher<Addr<StateKeeper>>,
+    /// Where batchers hand outcomes over; nowhere before the keeper knows of whom they are.
+    outcomes_to: AddrPublisher<Recipient<ProbesCompleted>>,
     /// One for each thread of probers.
     pub(crate) batchers: Vec<Batcher>,
-    /// Of alerter and keeper together.
-    deaths: Deaths,
+    deaths: HashMap<ChildId, Deaths>,
 }
 
 impl Chain {
@@ -85,7 +72,7 @@ impl Chain {
                 own_side: Arc::clone(own_side),
                 spread: options.spread,
             };
-            Batcher { child: None, whereabouts, shared: Arc::new(shared), deaths: Deaths::default() }
+            Batcher { child: None, whereabouts, shared: Arc::new(shared) }
         };
         let digests =
             world.notifiers.iter().filter(|notifier| options.digest_above > 0 && notifier.digests().is_some());
@@ -119,10 +106,17 @@ impl Chain {
             notifiers: world.notifiers,
             setup,
             alerter: None,
+            alerts_to: AddrPublisher::default(),
             keeper: None,
             keeper_is: AddrPublisher::default(),
-            deaths: Deaths::default(),
+            outcomes_to: AddrPublisher::default(),
+            deaths: HashMap::new(),
         }
+    }
+
+    /// All that are in it, in the order in which they are started.
+    pub(super) fn members(&self) -> impl Iterator<Item = ChildId> + use<> {
+        [ChildId::Alerter, ChildId::Keeper].into_iter().chain((0..self.batchers.len()).map(ChildId::Batcher))
     }
 
     /// Whether the keeper knows all that it has to. Else it is about to be started, or reads the store.
@@ -139,6 +133,25 @@ impl Chain {
         &self.batchers[self.index_of(api_id)]
     }
 
+    /// Whether its outcomes can be handed over.
+    pub(super) fn takes_outcomes_of(&self, api_id: &ApiId) -> bool {
+        self.outcomes_to.is_there() && self.batcher_of(api_id).child.is_some()
+    }
+
+    /// The present life of one of them is over. Where it was, nothing is taken any more.
+    fn ended(&mut self, who: &ChildId) {
+        match who {
+            ChildId::Alerter => self.alerter = None,
+            ChildId::Batcher(index) => self.batchers[*index].child = None,
+            ChildId::Keeper => {
+                self.keeper_is.set(None);
+                self.outcomes_to.set(None);
+                self.keeper = None;
+            }
+            ChildId::Prober(_) => {}
+        }
+    }
+
     /// Nothing is started any more.
     pub(super) fn escalated(&mut self) {
         if !self.is_up() {
@@ -148,18 +161,40 @@ impl Chain {
 }
 
 impl Supervisor {
-    /// Starts alerter and keeper. A keeper that goes on from nothing reads the records of what is owned first.
-    pub(super) fn start_chain(&mut self, snapshot: Option<Keeper>, ctx: &mut Context<Self>) {
-        if self.escalated {
+    /// Starts one of the chain, unless it lives.
+    pub(super) fn start_member(&mut self, who: ChildId, ctx: &mut Context<Self>) {
+        if self.escalated || self.life_of(&who).is_some() {
             return;
         }
-        let (notifiers, delivery) = (self.chain.notifiers.clone(), self.options.delivery);
-        let alerter = move || Alerter::new(notifiers, delivery);
-        let alerter = self.start_child(ChildId::Alerter, alerter::MAILBOX_CAPACITY, ctx, alerter);
+        match who {
+            ChildId::Alerter => {
+                let (notifiers, delivery) = (self.chain.notifiers.clone(), self.options.delivery);
+                let alerter = move || Alerter::new(notifiers, delivery);
+                let alerter = self.start_child(who, alerter::MAILBOX_CAPACITY, ctx, alerter);
+                self.chain.alerts_to.set(Some(alerter.addr.clone().recipient()));
+                self.chain.alerter = Some(alerter);
+            }
+            ChildId::Keeper => self.start_keeper(ctx),
+            ChildId::Batcher(index) => {
+                let keeper = self.chain.outcomes_to.handle();
+                let batcher = move || OutcomeBatcher::new(keeper);
+                let child = self.start_child(who, outcome_batcher::MAILBOX_CAPACITY, ctx, batcher);
+                let batcher = &mut self.chain.batchers[index];
+                batcher.whereabouts.set(Some(child.addr.clone().recipient()));
+                batcher.child = Some(child);
+                self.start_waiting(Some(index), ctx);
+            }
+            ChildId::Prober(_) => {}
+        }
+    }
+
+    /// It reads the records of what is owned before it takes outcomes.
+    fn start_keeper(&mut self, ctx: &mut Context<Self>) {
+        let core = Keeper::new(self.chain.setup.clone(), self.time.moment());
         let deps = KeeperDeps {
             store: Arc::clone(&self.chain.store),
             history: self.chain.history.clone(),
-            alerter: alerter.addr.clone().recipient(),
+            alerter: self.chain.alerts_to.handle(),
             parent: ctx.address().recipient(),
             time: self.time.clone(),
             stats: Arc::clone(&self.stats),
@@ -167,114 +202,53 @@ impl Supervisor {
             lease: self.ownership.view.clone(),
             board: Arc::clone(&self.board),
         };
-        self.chain.alerter = Some(alerter);
-        let (is_new, now) = (snapshot.is_none(), self.time.moment());
-        let core = snapshot.map_or_else(|| Keeper::new(self.chain.setup.clone(), now), Keeper::reset_for_restart);
         let keeper = move || StateKeeper::new(core, deps);
         self.chain.keeper = Some(self.start_child(ChildId::Keeper, state_keeper::MAILBOX_CAPACITY, ctx, keeper));
-        self.ownership.is_being_read = false;
-        if is_new {
-            self.ownership.forget_loaded();
-        }
-        if is_new && self.ownership.is_unread() { self.load(ctx) } else { self.on_chain_up(ctx) }
+        self.ownership.forget_loaded();
+        if self.ownership.is_unread() { self.load(ctx) } else { self.on_chain_up(ctx) }
     }
 
     /// The keeper knows all that it has to: probing goes on.
     pub(super) fn on_chain_up(&mut self, ctx: &mut Context<Self>) {
         let Some(keeper) = self.chain.keeper.as_ref().filter(|_| !self.escalated) else { return };
-        self.chain.keeper_is.set(Some(keeper.addr.clone()));
+        let keeper = keeper.addr.clone();
+        self.chain.keeper_is.set(Some(keeper.clone()));
         (self.configs.is_known, self.configs.closed_unconfigured) = (false, false);
         self.reconcile(ctx);
         self.report_given_up(ctx);
         self.own_side.tell_again();
         self.watchdog.capacity.tell_again();
-        for index in 0..self.chain.batchers.len() {
-            self.start_batcher(index, ctx);
-        }
+        self.chain.outcomes_to.set(Some(keeper.recipient())); // behind the configs
         self.start_waiting(None, ctx);
         self.load(ctx); // what was gained meanwhile
         self.release(ctx);
     }
 
-    fn start_batcher(&mut self, index: usize, ctx: &Context<Self>) {
-        let Some(keeper) = self.chain.keeper.as_ref().filter(|_| !self.chain.batchers[index].is_up()) else { return };
-        let keeper = keeper.addr.clone().recipient();
-        let batcher = move || OutcomeBatcher::new(keeper);
-        let child = self.start_child(ChildId::Batcher(index), outcome_batcher::MAILBOX_CAPACITY, ctx, batcher);
-        self.chain.batchers[index].set(Some(child));
-    }
-
-    /// Alerter or keeper is dead: the rest of the chain is stopped in reverse, and all are started again in order.
-    pub(super) fn restart_chain(&mut self, who: &ChildId, reason: ExitReason, ctx: &mut Context<Self>) {
-        // A keeper that was still reading the store knows nothing that is not there.
-        let was_up = self.chain.is_up();
-        match who {
-            ChildId::Alerter => self.chain.alerter = None,
-            _ => {
-                self.chain.keeper = None;
-                self.chain.keeper_is.set(None);
-            }
-        }
-        let Some(after) = self.restarts_after(who, reason) else { return };
-        self.chain.keeper_is.set(None);
-        self.chain.batchers.iter_mut().for_each(|batcher| batcher.set(None));
-        self.chain.alerter = None;
-        let keeper = self.chain.keeper.take().filter(|_| was_up);
-        let next = async move {
-            let snapshot = match keeper {
-                Some(keeper) => retire(&keeper.addr).await,
-                None => None,
-            };
-            tokio::time::sleep(after).await;
-            snapshot
-        };
-        ctx.spawn(next.into_actor(self).map(|snapshot, supervisor, ctx| supervisor.start_chain(snapshot, ctx)));
-    }
-
-    /// The outcome batcher of a thread is dead. What it had in its hands is asked for again by the probers that it was of.
-    pub(super) fn restart_batcher(&mut self, index: usize, reason: ExitReason, ctx: &mut Context<Self>) {
-        self.chain.batchers[index].set(None);
-        let Some(after) = self.restarts_after(&ChildId::Batcher(index), reason) else { return };
-        ctx.run_later(after, move |supervisor, ctx| {
-            // Unless the whole chain is about to be started again.
-            if supervisor.chain.is_up() && !supervisor.escalated {
-                supervisor.start_batcher(index, ctx);
-                supervisor.start_waiting(Some(index), ctx);
-            }
-        });
-    }
-
-    /// A thread of probers is gone or stuck: all that lived there moves to another one. That is not charged to the probers.
-    pub(super) fn replace_thread(&mut self, index: usize, reason: ExitReason, ctx: &mut Context<Self>) {
-        self.threads[FIRST_OF_PROBERS + index] = None;
-        self.pause_probers(index);
-        self.restart_batcher(index, reason, ctx);
-    }
-
-    /// Counts the death of a member of the chain. How soon it is started again; `None`: the process has to end.
-    fn restarts_after(&mut self, who: &ChildId, reason: ExitReason) -> Option<Duration> {
+    /// One of the chain is dead, and is started again. What it had in its hands is offered or asked for again by those who gave it.
+    pub(super) fn restart(&mut self, who: ChildId, reason: ExitReason, ctx: &mut Context<Self>) {
+        self.chain.ended(&who);
         let now = self.uptime();
-        let deaths = match who {
-            ChildId::Batcher(index) => &mut self.chain.batchers[*index].deaths,
-            _ => &mut self.chain.deaths,
-        };
+        let deaths = self.chain.deaths.entry(who.clone()).or_default();
         let after = deaths.count(now, &RestartPolicy::CHAIN, 0);
         let (actor, deaths) = (who.name(), deaths.recent());
-        let Some(after) = after else {
-            self.escalate(actor, reason);
-            return None;
-        };
+        let Some(after) = after else { return self.escalate(actor, reason) };
         let delay_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-        tracing::error!(actor, %reason, deaths, delay_ms, "an actor died; it is started again, and with it those after it");
-        Some(after)
+        tracing::error!(actor, %reason, deaths, delay_ms, "an actor died; it is started again");
+        if who == ChildId::Keeper {
+            // The next keeper makes its attempts again, and a late one must not arrive after what follows it.
+            self.chain.alerter = None;
+            self.start_member(ChildId::Alerter, ctx);
+        }
+        ctx.run_later(after, move |supervisor, ctx| supervisor.start_member(who, ctx));
     }
-}
 
-/// All that a live keeper knows; `None` if it does not answer.
-async fn retire(keeper: &Addr<StateKeeper>) -> Option<Keeper> {
-    let snapshot = tokio::time::timeout(RETIRE_MAX, keeper.send(TakeSnapshot)).await.ok().and_then(Result::ok);
-    if snapshot.is_none() {
-        tracing::error!("the state-keeper handed nothing over; its next life goes on from what is stored");
+    /// A thread is gone or stuck: all that lived there moves to another one. That is not charged to probers.
+    pub(super) fn replace_thread_of(&mut self, who: ChildId, reason: ExitReason, ctx: &mut Context<Self>) {
+        let thread = self.thread_of(&who);
+        self.threads[thread] = None;
+        if let ChildId::Batcher(index) = who {
+            self.pause_probers(index);
+        }
+        self.restart(who, reason, ctx);
     }
-    snapshot
 }

@@ -6,15 +6,16 @@
 //!
 //! | child | mailbox | its death also restarts | past the intensity |
 //! |---|---|---|---|
-//! | alerter | 256 | the keeper, which hands over all that it knows | the process ends |
-//! | keeper | 1,024 | the alerter, so that its attempts are cancelled | the process ends |
+//! | alerter | 256 | nobody: its attempts are made again | the process ends |
+//! | keeper | 1,024 | the alerter, so that its attempts are cut | the process ends |
 //! | outcome batcher, one for each thread of probers | 1,024 | nobody | the process ends |
 //! | prober, one for each API | 4 | nobody | it is given up, loudly |
 //!
-//! In Erlang/OTP's words: alerter → keeper → outcome batchers is a rest_for_one chain ([`chain`]), and probers are permanent
-//! children under one_for_one ([`probers`]). Probers hold a handle to their batcher that outlives its deaths, so that they
-//! need no restart with it: only one whose outcome was lost ends, and its next life asks again. What hangs is
-//! found by [`watchdog`]. What cannot be mended ends the process: [`Supervisor::escalate`].
+//! In Erlang/OTP's words: all are permanent children under one_for_one, but that the alerter is the rest of the keeper
+//! (rest_for_one). Each reaches the next in the [`chain`] by a handle that outlives deaths, so that nobody is wired anew. What was
+//! sent to one that died is lost, and its sender hears so: the keeper offers the alert again, and a prober whose outcome was lost
+//! ends, and asks again in its next life ([`probers`]). What hangs is found by [`watchdog`]. What cannot be mended ends the
+//! process: [`Supervisor::escalate`].
 //!
 //! What runs follows what is configured and owned: [`Supervisor::reconcile`]. Both are the supervisor's own, and outlive a restart
 //! of the chain. The supervisor itself is driven by the same loop as its children, and its death ends the process at once: nobody
@@ -76,7 +77,7 @@ pub struct Fatal {
 }
 
 /// A child of the supervisor.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ChildId {
     Alerter,
     Keeper,
@@ -169,6 +170,16 @@ impl Supervisor {
         self.time.moment().uptime
     }
 
+    /// Which thread a child is on.
+    fn thread_of(&self, who: &ChildId) -> usize {
+        match who {
+            ChildId::Alerter => 0,
+            ChildId::Keeper => 1,
+            ChildId::Batcher(index) => FIRST_OF_PROBERS + index,
+            ChildId::Prober(api_id) => FIRST_OF_PROBERS + self.chain.index_of(api_id),
+        }
+    }
+
     /// Starts the next life of any child.
     fn start_child<A, F>(&mut self, who: ChildId, mailbox_capacity: usize, ctx: &Context<Self>, factory: F) -> Child<A>
     where
@@ -177,12 +188,7 @@ impl Supervisor {
     {
         self.next_life = self.next_life.wrapping_add(1);
         let (life, supervisor) = (self.next_life, ctx.address().downgrade());
-        let thread = match &who {
-            ChildId::Alerter => 0,
-            ChildId::Keeper => 1,
-            ChildId::Batcher(index) => FIRST_OF_PROBERS + index,
-            ChildId::Prober(api_id) => FIRST_OF_PROBERS + self.chain.index_of(api_id),
-        };
+        let thread = self.thread_of(&who);
         let is_alone = self.options.arbiters == 0;
         let start = || if is_alone { Thread::current() } else { Thread::start(&self.time) };
         let thread = self.threads[thread].get_or_insert_with(start);
@@ -198,15 +204,14 @@ impl Supervisor {
         child::start(thread, life, mailbox_capacity, factory, ended)
     }
 
-    /// Whether this is the present life of that child.
-    fn is_present(&self, who: &ChildId, life: u32) -> bool {
-        let present = match who {
+    /// The present life of a child, if it lives.
+    fn life_of(&self, who: &ChildId) -> Option<u32> {
+        match who {
             ChildId::Alerter => self.chain.alerter.as_ref().map(|child| child.life),
             ChildId::Keeper => self.chain.keeper.as_ref().map(|child| child.life),
             ChildId::Batcher(index) => self.chain.batchers[*index].child.as_ref().map(|child| child.life),
             ChildId::Prober(api_id) => self.probers.child(api_id).map(|child| child.life),
-        };
-        present == Some(life)
+        }
     }
 
     /// `who` cannot be kept alive, and nothing works without: the process has to end, and whoever started it starts it
@@ -259,7 +264,7 @@ impl Actor for Supervisor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.start_leases(ctx);
-        self.start_chain(None, ctx);
+        self.chain.members().for_each(|who| self.start_member(who, ctx));
         ctx.run_interval(LOOK_EVERY, |supervisor, ctx| {
             supervisor.look_at_fleet(ctx);
             supervisor.look_at_sources(ctx);
@@ -272,19 +277,16 @@ impl Handler<ChildExited> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, ChildExited { who, life, reason }: ChildExited, ctx: &mut Self::Context) {
-        if self.escalated || !self.is_present(&who, life) {
+        if self.escalated || self.life_of(&who) != Some(life) {
             return; // of an earlier life, or of an API that is no longer watched
         }
-        let is_thread_gone = reason == ExitReason::ArbiterGone;
         match who {
-            ChildId::Prober(api_id) if is_thread_gone => self.replace_thread(self.chain.index_of(&api_id), reason, ctx),
-            ChildId::Prober(api_id) => self.prober_ended(&api_id, &reason, ctx),
-            ChildId::Batcher(index) if is_thread_gone => self.replace_thread(index, reason, ctx),
-            ChildId::Batcher(index) => self.restart_batcher(index, reason, ctx),
-            ChildId::Alerter | ChildId::Keeper => {
-                self.threads[usize::from(who == ChildId::Keeper)].take_if(|_| is_thread_gone);
-                self.restart_chain(&who, reason, ctx);
+            ChildId::Prober(api_id) if reason == ExitReason::ArbiterGone => {
+                self.replace_thread_of(ChildId::Batcher(self.chain.index_of(&api_id)), reason, ctx);
             }
+            ChildId::Prober(api_id) => self.prober_ended(&api_id, &reason, ctx),
+            who if reason == ExitReason::ArbiterGone => self.replace_thread_of(who, reason, ctx),
+            who => self.restart(who, reason, ctx),
         }
     }
 }

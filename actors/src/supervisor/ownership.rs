@@ -120,6 +120,7 @@ impl Ownership {
 
     /// The records of what is held are read again: what a keeper that is dead sent may still land.
     pub(super) fn forget_loaded(&mut self) {
+        self.is_being_read = false;
         for held in self.held.values_mut() {
             held.grant.clean = held.grant.epoch == 0;
             held.grant.fresh &= held.is_to_read;

@@ -17,7 +17,7 @@ use super::{ChildId, Supervisor};
 use crate::child::{Child, ExitReason};
 use crate::liveness::{Liveness, ResumePoint};
 use crate::prober::{self, Prober, ProberInit, Reconfigure, Start};
-use crate::state_keeper::GivenUp;
+use crate::state_keeper::SelfStatus;
 
 #[derive(Default)]
 pub(crate) struct Probers {
@@ -69,7 +69,7 @@ impl Supervisor {
         self.start_waiting(None, ctx);
     }
 
-    /// Starts the probers that wait for their batcher, of one thread or of all. Those whose outcome is missing probe soon,
+    /// Starts the probers that wait for somebody who takes their outcomes, of one thread or of all. Those whose outcome is missing probe soon,
     /// spread over a while; the others at their slots.
     pub(super) fn start_waiting(&mut self, thread: Option<usize>, ctx: &Context<Self>) {
         let now = self.time.moment();
@@ -87,13 +87,12 @@ impl Supervisor {
         }
     }
 
-    /// Starts one more life of a prober that waits, by its row as it is now. Without its batcher it waits on.
+    /// Starts one more life of a prober that waits, by its row as it is now. While nobody takes its outcomes it waits on.
     fn start_prober(&mut self, api_id: &ApiId, wait: Duration, ctx: &Context<Self>) {
-        let batcher = self.chain.batcher_of(api_id);
-        if self.stopping || self.escalated || !batcher.is_up() {
+        if self.stopping || self.escalated || !self.chain.takes_outcomes_of(api_id) {
             return;
         }
-        let shared = Arc::clone(&batcher.shared);
+        let shared = Arc::clone(&self.chain.batcher_of(api_id).shared);
         let Some(slot) = self.probers.slots.get_mut(api_id) else { return };
         let api = Arc::clone(&slot.api);
         let State::Waits { resume, .. } = std::mem::replace(&mut slot.state, State::Over) else { return };
@@ -147,7 +146,7 @@ impl Supervisor {
         }
     }
 
-    /// Cuts the probers of a thread, for no fault of theirs. They wait for the batcher there.
+    /// Cuts the probers of a thread, for no fault of theirs. They wait for its next outcome batcher.
     pub(super) fn pause_probers(&mut self, thread: usize) {
         let running = self.probers.running().map(|(api_id, _)| api_id);
         let of_thread: Vec<ApiId> = running.filter(|id| self.chain.index_of(id) == thread).cloned().collect();
@@ -179,8 +178,8 @@ impl Supervisor {
         Some(slot)
     }
 
-    /// A prober is dead. That it hung, or that somebody killed it, counts like any other death; that it lost its outcome with
-    /// its batcher does not.
+    /// A prober is dead. That it hung, or that somebody killed it, counts like any other death; that its outcome was lost on
+    /// its way does not.
     pub(super) fn prober_ended(&mut self, api_id: &ApiId, reason: &ExitReason, ctx: &mut Context<Self>) {
         let (now, policy) = (self.uptime(), self.options.restart);
         let Some(slot) = self.prober_is_gone(api_id, reason) else { return self.finish_stop_if_idle() };
@@ -190,11 +189,11 @@ impl Supervisor {
         let is_given_up = slot.died(now, &policy, reason);
         let deaths = slot.faults.as_ref().map_or(0, |faults| faults.deaths.recent());
         let State::Waits { until: Some(at), .. } = slot.state else { return };
-        let given_up = slot.why_given_up().cloned().map(|why| GivenUp { api: Arc::clone(&slot.api), why });
-        if let Some(given_up) = given_up {
+        if let Some(why) = slot.why_given_up().cloned() {
             if is_given_up {
-                tracing::error!(%api_id, why = given_up.why, "the prober is given up: nobody probes this API for now");
+                tracing::error!(%api_id, why, "the prober is given up: nobody probes this API for now");
             }
+            let given_up = SelfStatus::GivenUp(Arc::clone(&slot.api), why);
             self.send_to_keeper(given_up, ctx);
         }
         let delay_ms = u64::try_from(at.saturating_sub(now).as_millis()).unwrap_or(u64::MAX);
@@ -208,7 +207,7 @@ impl Supervisor {
         let mut given_up = vec![];
         for slot in self.probers.slots.values_mut() {
             slot.forgive(now, period);
-            given_up.extend(slot.why_given_up().map(|why| GivenUp { api: Arc::clone(&slot.api), why: why.clone() }));
+            given_up.extend(slot.why_given_up().map(|why| SelfStatus::GivenUp(Arc::clone(&slot.api), why.clone())));
         }
         given_up.into_iter().for_each(|given_up| self.send_to_keeper(given_up, ctx));
     }
@@ -236,7 +235,7 @@ impl Supervisor {
             let Some((at, api_id)) = self.probers.due.pop_first() else { return };
             let slot = self.probers.slots.get_mut(&api_id);
             let Some(ProberSlot { state: State::Waits { until, .. }, .. }) = slot else { continue };
-            if until.take_if(|until| *until == at).is_some() && self.chain.batcher_of(&api_id).is_up() {
+            if until.take_if(|until| *until == at).is_some() && self.chain.takes_outcomes_of(&api_id) {
                 self.probers.next_start = now.saturating_add(Duration::from_secs(1) / RESTARTS_PER_SECOND);
                 self.stats.restarted();
                 self.start_prober(&api_id, Duration::ZERO, ctx);
@@ -245,7 +244,7 @@ impl Supervisor {
     }
 }
 
-/// One that ends by itself lost its outcome with its batcher, or is done; a thread takes along whoever is on it.
+/// One that ends by itself lost its outcome with its batcher or the keeper, or is done; a thread takes along whoever is on it.
 fn is_its_fault(reason: &ExitReason) -> bool {
     !matches!(reason, ExitReason::Normal | ExitReason::ArbiterGone)
 }

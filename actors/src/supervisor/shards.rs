@@ -28,7 +28,7 @@ use crate::ports::StoreError;
 use crate::prober::ProbeAgain;
 use crate::retry::{RetryPolicy, Waits};
 use crate::state_keeper::{
-    DropChannel, DropShards, FleetStatus, GainShards, ReleaseShards, Retry, SetMaintenance, SupervisorRequest, Withdraw,
+    DropChannel, DropShards, GainShards, ReleaseShards, Retry, SelfStatus, SetMaintenance, SupervisorRequest, Withdraw,
 };
 
 /// The records of what is owned are read for this long, again and again; then, where nothing runs without, the process ends.
@@ -92,7 +92,7 @@ impl Supervisor {
             }
         };
         ctx.spawn(reading.into_actor(self).map(move |read, supervisor, ctx| {
-            if supervisor.chain.keeper.as_ref().is_none_or(|keeper| keeper.life != life) {
+            if supervisor.life_of(&ChildId::Keeper) != Some(life) {
                 return; // its next life is asked again
             }
             supervisor.ownership.is_being_read = false;
@@ -193,7 +193,7 @@ impl Supervisor {
         let channels = others.iter().flat_map(|record| record.channels.iter().cloned()).collect();
         let now = self.uptime();
         let fault = self.ownership.fault(&sight, now);
-        self.send_to_keeper(FleetStatus { fault, channels }, ctx);
+        self.send_to_keeper(SelfStatus::Fleet { fault, channels }, ctx);
         for ask in self.ownership.open_asks(&sight) {
             let id = ask.id.clone();
             if self.act_on(ask, ctx) {

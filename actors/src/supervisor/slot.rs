@@ -25,7 +25,7 @@ pub(crate) struct ProberSlot {
 
 pub(super) enum State {
     Runs(LiveProber),
-    /// It is started at this uptime; `None`: as soon as its batcher is there.
+    /// It is started at this uptime; `None`: as soon as somebody takes its outcomes.
     Waits {
         until: Option<Duration>,
         resume: ResumePoint,

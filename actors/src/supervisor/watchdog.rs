@@ -17,10 +17,10 @@ use api_health_core::keep::OwnSideKind;
 use api_health_core::network::watch;
 
 use super::progress::Asker;
-use super::{ChildId, FIRST_OF_PROBERS, Supervisor};
+use super::{ChildId, Supervisor};
 use crate::child::ExitReason;
 use crate::own_side::Look;
-use crate::state_keeper::{CapacityStatus, OwnSideStatus};
+use crate::state_keeper::SelfStatus;
 use crate::stats::Figures;
 
 /// How often the supervisor looks at the fleet, at the sources, where it is cheap to tell that they changed, and at its children.
@@ -100,12 +100,12 @@ impl Supervisor {
         match self.watchdog.load(&self.stats.figures(), may_judge, now) {
             None => {}
             Some(Step::Log(words)) => tracing::warn!("this machine cannot keep up with the configured probes: {words}"),
-            Some(Step::Alert(words)) => self.send_to_keeper(CapacityStatus(Some(words)), ctx),
+            Some(Step::Alert(words)) => self.send_to_keeper(SelfStatus::Capacity(Some(words)), ctx),
             Some(Step::Well { was_logged }) => {
                 if was_logged {
                     tracing::info!("this machine keeps up with the configured probes again");
                 }
-                self.send_to_keeper(CapacityStatus(None), ctx);
+                self.send_to_keeper(SelfStatus::Capacity(None), ctx);
             }
         }
     }
@@ -117,11 +117,10 @@ impl Supervisor {
             watch::Step::Tell(words) => Some(words),
             watch::Step::Well => None,
         };
-        if let Some(step) = network {
-            self.send_to_keeper(OwnSideStatus(OwnSideKind::Network, fault(step)), ctx);
-        }
-        if let Some(step) = clock {
-            self.send_to_keeper(OwnSideStatus(OwnSideKind::Clock, fault(step)), ctx);
+        for (kind, step) in [(OwnSideKind::Network, network), (OwnSideKind::Clock, clock)] {
+            if let Some(step) = step {
+                self.send_to_keeper(SelfStatus::OwnSide(kind, fault(step)), ctx);
+            }
         }
         if !ask.is_empty() {
             let own_side = Arc::clone(&self.own_side);
@@ -130,23 +129,20 @@ impl Supervisor {
     }
 
     fn look_at_threads(&mut self, now: Duration, ctx: &mut Context<Self>) {
-        for index in 0..self.threads.len() {
-            let silent_for = self.threads[index].as_ref().map_or(Duration::ZERO, |thread| thread.silent_for(now));
-            let of_probers = index.checked_sub(FIRST_OF_PROBERS);
-            let patience = if of_probers.is_some() { 1 } else { CHAIN_PATIENCE };
+        for who in self.chain.members() {
+            let thread = &self.threads[self.thread_of(&who)];
+            let silent_for = thread.as_ref().map_or(Duration::ZERO, |thread| thread.silent_for(now));
+            let patience = if matches!(who, ChildId::Batcher(_)) { 1 } else { CHAIN_PATIENCE };
             if silent_for < self.options.stuck_after * patience {
                 continue;
             }
-            let Some(of_probers) = of_probers else {
-                let who = if index == 0 { ChildId::Alerter } else { ChildId::Keeper };
-                return self.escalate(who.name(), ExitReason::Hung);
-            };
+            let ChildId::Batcher(of_probers) = who else { return self.escalate(who.name(), ExitReason::Hung) };
             self.watchdog.stuck += 1;
             if self.watchdog.stuck > STUCK_MAX {
                 return self.escalate("thread of probers", ExitReason::Hung);
             }
             tracing::error!(of_probers, "a thread of probers is stuck; it is left behind, and its probers move");
-            self.replace_thread(of_probers, ExitReason::Hung, ctx);
+            self.replace_thread_of(who, ExitReason::Hung, ctx);
         }
     }
 }

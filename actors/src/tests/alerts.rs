@@ -5,7 +5,7 @@ use std::time::Duration;
 use api_health_core::delivery::OWED_MAX;
 use api_health_core::{AlertKind, Status};
 
-use super::{options, seconds, world};
+use super::{options, seconds, watching, world};
 use crate::system::Options;
 use crate::testkit::channel::ChannelFault;
 use crate::testkit::store::StoreFault;
@@ -133,9 +133,7 @@ fn what_was_owed_when_the_program_died_is_told_after_the_restart_and_a_streak_go
 #[test]
 fn a_dead_store_stops_no_probe_and_silences_no_alert() {
     in_virtual_time(async {
-        let world = world(&["a"]);
-        let _running = world.start(options()).await;
-        seconds(25).await;
+        let (world, _running) = watching(&["a"]).await;
         for fault in [StoreFault::Unavailable, StoreFault::Hangs] {
             let told_before = world.channels[0].lines_of_apis().len();
             world.store.set_fault(fault);

@@ -24,7 +24,7 @@ mod timers;
 
 use std::time::Duration;
 
-use crate::system::Options;
+use crate::system::{Options, Running};
 use crate::testkit::FakeWorld;
 
 /// Waits until virtual time has moved on by so many seconds.
@@ -38,4 +38,12 @@ fn options() -> Options {
 
 fn world(ids: &[&str]) -> FakeWorld {
     FakeWorld::new(ids.iter().map(|id| crate::testkit::api(id, 10)).collect())
+}
+
+/// A world in which these have been watched for a while, far from any checkpoint.
+async fn watching(ids: &[&str]) -> (FakeWorld, Running) {
+    let world = world(ids);
+    let running = world.start(options()).await;
+    seconds(25).await;
+    (world, running)
 }

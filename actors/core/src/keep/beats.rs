@@ -108,11 +108,6 @@ impl Beats {
         self.failed_at = Some(now);
         (self.under_way_since.take(), self.throttle.allow(now))
     }
-
-    /// The keeper was restarted: none is in flight.
-    pub(super) fn reset_for_restart(&mut self) {
-        self.under_way_since = None;
-    }
 }
 
 /// When the outcome of a probe that is due in `wait` counts as late: after one timeout of waiting for a permit, one for the exchange,

@@ -328,10 +328,4 @@ impl Entry {
     pub(super) fn delivered_unstored(&self) -> impl Iterator<Item = &Arc<Alert>> {
         self.all_unstored().flat_map(|unstored| &unstored.outages)
     }
-
-    /// The keeper was restarted: no call is in flight. A pending write is sent again unchanged.
-    pub(super) fn reset_for_restart(&mut self) {
-        self.writing = Writing::Idle;
-        self.stored_after_wipes = 0;
-    }
 }

@@ -86,17 +86,6 @@ impl HistoryQueue {
         Self { setup, ..Self::default() }
     }
 
-    /// The keeper was restarted: no call is under way.
-    fn reset_for_restart(&mut self) {
-        self.to_read.extend(mem::take(&mut self.reads).into_values());
-        self.to_read.retain(|(_, wanted)| matches!(wanted, Wanted::Resume));
-        self.writes.clear();
-        self.groups.clear();
-        self.busy.clear();
-        self.to_write.clear();
-        self.waited_for_until = None;
-    }
-
     /// It has another owner.
     pub(super) fn forget(&mut self, api_id: &ApiId) {
         if let Some(turn) = self.turn(api_id) {
@@ -187,18 +176,6 @@ impl Keeper {
         let Some(recording) = &mut entry.recording else { return };
         let dropped = recording.recorder.account(now.wall, &windows_of(entry.api.as_deref(), &entry.state));
         self.note_dropped(dropped, now.uptime);
-    }
-
-    /// The keeper was restarted: what was under way is written and read once more.
-    pub(super) fn reset_history(&mut self) {
-        for (api_id, entry) in &mut self.ledger.entries {
-            let Some(recording) = &mut entry.recording else { continue };
-            recording.is_month_asked = false;
-            if self.history.busy.contains_key(api_id) {
-                recording.recorder.not_stored();
-            }
-        }
-        self.history.reset_for_restart();
     }
 
     /// It is watched no longer.

@@ -91,12 +91,6 @@ impl Holds {
         self.by_hand.remove(api_id);
     }
 
-    pub(super) fn reset_for_restart(&mut self) {
-        self.calls.clear();
-        self.elsewhere.clear();
-        self.asked.clear();
-    }
-
     /// Whether `of` needs `api_id`, by whatever way: two that need each other hold nothing of each other.
     fn needs(&self, of: &ApiId, api_id: &ApiId) -> bool {
         let (mut seen, mut next) = (BTreeSet::from([api_id]), vec![api_id]);

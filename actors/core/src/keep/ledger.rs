@@ -345,21 +345,4 @@ impl Ledger {
     pub(super) fn unsaved(&self) -> usize {
         self.entries.values().filter(|entry| entry.is_unsaved()).count()
     }
-
-    /// The keeper was restarted: no call is in flight.
-    pub(super) fn reset_for_restart(&mut self) {
-        self.queue.clear();
-        self.at_checkpoint.clear();
-        self.waiting.clear();
-        self.calls.clear();
-        let mut unsaved: Vec<ApiId> = Vec::new();
-        for (api_id, entry) in &mut self.entries {
-            entry.reset_for_restart();
-            if entry.is_unsaved() {
-                unsaved.push(api_id.clone());
-            }
-        }
-        unsaved.sort_unstable();
-        unsaved.iter().for_each(|api_id| self.queue(api_id));
-    }
 }

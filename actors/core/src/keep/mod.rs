@@ -6,6 +6,8 @@
 //!
 //! | file | answers |
 //! |---|---|
+//! | [`mod@deciding`] | what follows from an outcome |
+//! | [`mod@self_monitoring`] | the same for what the monitor watches of itself |
 //! | [`mod@ledger`] | what is known and not stored, and what is written next |
 //! | [`mod@entry`] | the same for one API, and how a version conflict is resolved |
 //! | [`mod@deliver`] | may this alert go out now; what came of the attempt |
@@ -32,6 +34,7 @@ mod answers;
 mod beats;
 mod certificates;
 mod configs;
+mod deciding;
 mod deliver;
 mod delivery_queue;
 mod digest;
@@ -60,11 +63,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alert::Alert;
-use crate::api::{ApiConfig, ApiId, Policy};
-use crate::decide::{Decision, Reason, decide};
+use crate::api::{ApiConfig, ApiId};
 use crate::heartbeat::Heartbeat;
 use crate::history::{HistoryItem, Series, Slot};
-use crate::outcome::{Outcome, Verdict};
+use crate::outcome::Outcome;
 use crate::own::shards::{Shard, ShardSet};
 use crate::routes::Routes;
 use crate::schedule::Moment;
@@ -74,7 +76,6 @@ use crate::time::Uptime;
 use beats::Beats;
 use delivery_queue::DeliveryQueue;
 use digest::Pace;
-use entry::Entry;
 use flow::Flow;
 use health::Health;
 use history::HistoryQueue;
@@ -83,7 +84,6 @@ use ledger::Ledger;
 use owed::Owed;
 use own_side::OwnSide;
 use owned_shards::OwnedShards;
-use self_monitoring::{SelfMonitored, self_outcome};
 use unclear::Unclear;
 
 pub use answers::Read;
@@ -291,29 +291,6 @@ impl Keeper {
         }
     }
 
-    /// This keeper, for its next life: no call is in flight, and nobody waits.
-    #[must_use]
-    pub fn reset_for_restart(mut self) -> Self {
-        self.ledger.reset_for_restart();
-        self.delivery_queue = DeliveryQueue::default();
-        self.beats.reset_for_restart();
-        self.holds.reset_for_restart();
-        self.is_configured = false;
-        self.reset_history();
-        self.waiters.clear();
-        self.effects.clear();
-        self.flushing = false;
-        self.shutting_down = false;
-        self
-    }
-
-    /// Moves everything that it knows into a new keeper, and is empty after that.
-    #[must_use]
-    pub fn take_snapshot(&mut self, now: Moment) -> Self {
-        let nothing = Self::new(self.setup.clone(), now);
-        mem::replace(self, nothing)
-    }
-
     /// The lease as it is now.
     pub fn set_lease(&mut self, lease: Lease) {
         self.lease = lease;
@@ -342,152 +319,6 @@ impl Keeper {
         self.count_owed(now);
         self.drop_released_shards();
         self.answer_waiters();
-    }
-
-    /// Decides about these outcomes. For each: probe again after this long, or wait for the next tick.
-    pub fn all_completed(&mut self, all: impl Iterator<Item = Completed>, now: Moment) -> Vec<Option<Duration>> {
-        let rechecks = all.map(|completed| self.completed(completed, now)).collect();
-        self.pump(now);
-        rechecks
-    }
-
-    fn completed(&mut self, completed: Completed, now: Moment) -> Option<Duration> {
-        let Completed { api, mut outcome, missed_ticks, next_tick_in, patience } = completed;
-        let api_id = &api.api_id;
-        // While a shard is being released, its outcomes are left to the next owner.
-        let entry = if self.owned.is_releasing(api_id) { None } else { self.ledger.get_mut(api_id) };
-        let Some((entry, asked)) = entry.and_then(|entry| entry.request_fingerprint.map(|asked| (entry, asked))) else {
-            self.log.push(LogEvent::LateOutcome { api_id: api_id.clone() });
-            return None;
-        };
-        // Nearly always it is the very config that is watched.
-        let is_watched = entry.api.as_ref().is_some_and(|watched| Arc::ptr_eq(watched, &api));
-        let request_fingerprint = if is_watched { asked } else { api.request_fingerprint() };
-        if request_fingerprint != asked {
-            // An outcome of the old request must not change the status.
-            outcome.verdict = Verdict::Inconclusive;
-            outcome.reasons = vec!["the config changed while this probe was running".into()];
-        }
-        if outcome.verdict == Verdict::Pass {
-            self.passed_at = Some(now.uptime);
-        }
-        entry.figures = Some(outcome.figures);
-        entry.state.missed_ticks = entry.state.missed_ticks.saturating_add(missed_ticks);
-        entry.late_after = next_tick_in.and_then(|wait| beats::late_after(now.uptime, wait, &api));
-        let may_be_told = holds::may_be_told(&entry.state, &api, outcome.verdict);
-        self.beats.count_outcome();
-        if self.given_up.contains(api_id) {
-            self.on_prober_recovered(&api, now);
-        }
-        let fails = outcome.verdict == Verdict::Fail;
-        let hold = if may_be_told { self.hold(&api, outcome.started_at, fails, now) } else { None };
-        let policy = Policy { hold: hold.as_ref(), ..api.policy_with_fingerprint(request_fingerprint) };
-        let is_suspect = self.decide(&policy, &outcome, now).is_some();
-        self.note_clarity(&api, &outcome, now);
-        if request_fingerprint == asked {
-            self.note_certificate(&api, &outcome, now);
-        }
-        if !is_suspect {
-            self.note_history(&api, &outcome, missed_ticks, now);
-            return None;
-        }
-        // Its own next tick at the latest: whoever asks for a day is not left alone for so long.
-        let patience = patience.map_or(Duration::ZERO, |patience| api.patient_wait(patience, now));
-        let asked_again_in = api.recheck_wait(now).max(patience);
-        // A recheck takes the place of ticks that come before it.
-        if next_tick_in.is_some_and(|wait| wait < asked_again_in)
-            && let Some(entry) = self.ledger.get_mut(api_id)
-        {
-            entry.late_after = beats::late_after(now.uptime, asked_again_in, &api);
-        }
-        self.note_history(&api, &outcome, missed_ticks, now);
-        Some(asked_again_in)
-    }
-
-    /// Decides about one outcome, and queues the new state for the store.
-    fn decide(&mut self, policy: &Policy<'_>, outcome: &Outcome, now: Moment) -> Option<Duration> {
-        let channels = channels_of(&self.setup.routes, &self.ledger, policy.api_id);
-        let state = &self.ledger.entry(policy.api_id).state;
-        let decision = decide(state, outcome, policy, &channels, now.wall);
-        if decision.reason == Reason::Suspect {
-            let (api_id, status) = (policy.api_id.clone(), state.status);
-            self.log.push(LogEvent::Suspect { api_id, status, reason: outcome.reason() });
-        }
-        let recheck = decision.recheck;
-        self.apply_decision(policy.api_id, decision, now);
-        recheck
-    }
-
-    /// Applies a decision to the state in memory, and queues it for the store.
-    fn apply_decision(&mut self, api_id: &ApiId, mut decision: Decision, now: Moment) {
-        if decision.must_store() {
-            self.note_closed(api_id, &mut decision, now);
-        }
-        if decision.enqueued {
-            self.with_outbox.insert(api_id.clone());
-        }
-        if let Some(transition) = decision.transition().filter(|_| api_id.beside_api().is_none()) {
-            let next = &decision.next;
-            self.log.push(LogEvent::StatusChanged {
-                api_id: api_id.clone(),
-                from: transition.from,
-                to: transition.to,
-                incident: next.incident.as_ref().map(|open| (open.incident_id.clone(), open.reason.clone())),
-                latency_ms: next.last_probe.as_ref().and_then(|last| last.latency_ms),
-            });
-        }
-        if !decision.must_store() {
-            return self.ledger.apply(api_id, decision, now.uptime); // what is held is as it was
-        }
-        let had_held = self.ledger.get(api_id).is_some_and(|entry| entry.state.held.is_some());
-        let is_enqueued = decision.enqueued;
-        self.ledger.apply(api_id, decision, now.uptime);
-        self.note_held(api_id, had_held, is_enqueued);
-    }
-
-    /// The prober of an API died too often. An alert says so, and the API is shown as unknown until the prober has recovered; the
-    /// stored status stays as it is.
-    pub fn prober_given_up(&mut self, api: &ApiConfig, why: String, now: Moment) {
-        if self.ledger.get(&api.api_id).is_some_and(Entry::is_watched) {
-            self.given_up.insert(api.api_id.clone());
-            self.decide_about(&SelfMonitored::prober(api), Some(why), now, now.wall);
-        }
-    }
-
-    /// A prober that was given up has reported an outcome.
-    fn on_prober_recovered(&mut self, api: &ApiConfig, now: Moment) {
-        self.decide_about(&SelfMonitored::prober(api), None, now, now.wall);
-        if self.ledger.get(&ApiId::monitor_prober(&api.api_id)).is_some_and(|entry| entry.state.incident.is_none()) {
-            self.given_up.remove(&api.api_id);
-        }
-    }
-
-    /// Fewer workers live than are expected, in words; `None`: enough do. The leader alerts.
-    pub fn on_fleet_status(&mut self, fault: Option<String>, now: Moment) {
-        self.update_self_monitored(&SelfMonitored::fleet(), fault, now);
-    }
-
-    /// This machine cannot keep up with what is configured, in words; `None`: it can. The leader alerts; the other workers only log
-    /// it.
-    pub fn on_capacity_status(&mut self, fault: Option<String>, now: Moment) {
-        self.own_side.has_capacity = fault.is_none();
-        let what = SelfMonitored::capacity();
-        self.update_self_monitored(&what, fault, now);
-        self.note_open_or_closed(&what.api_id);
-    }
-
-    fn update_self_monitored(&mut self, what: &SelfMonitored, fault: Option<String>, now: Moment) {
-        let is_down = self.ledger.get(&what.api_id).is_some_and(|entry| entry.state.incident.is_some());
-        if fault.is_some() != is_down {
-            self.decide_about(what, fault, now, now.wall);
-        }
-    }
-
-    fn decide_about(&mut self, what: &SelfMonitored, fault: Option<String>, now: Moment, began_at: crate::Timestamp) {
-        if self.owned.owns(&what.api_id) {
-            let outcome = self_outcome(fault, began_at, now.wall);
-            self.decide(&what.policy(), &outcome, now);
-        }
     }
 
     /// Writes everything now; [`Effect::Flushed`] says when that is done.

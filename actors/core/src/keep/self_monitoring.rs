@@ -5,8 +5,11 @@
 
 use std::time::Duration;
 
+use super::Keeper;
+use super::entry::Entry;
 use crate::api::{ApiConfig, ApiId, Policy};
 use crate::outcome::{Outcome, Verdict};
+use crate::schedule::Moment;
 use crate::time::Timestamp;
 
 /// A prober that was given up counts as recovered after this many outcomes without a death in between.
@@ -105,5 +108,58 @@ pub(super) fn self_outcome(fault: Option<String>, began_at: Timestamp, now: Time
         reasons: fault.into_iter().collect(),
         certificate: None,
         figures: crate::ProbeFigures::default(),
+    }
+}
+
+impl Keeper {
+    /// The prober of an API died too often. An alert says so, and the API is shown as unknown until the prober has recovered; the
+    /// stored status stays as it is.
+    pub fn prober_given_up(&mut self, api: &ApiConfig, why: String, now: Moment) {
+        if self.ledger.get(&api.api_id).is_some_and(Entry::is_watched) {
+            self.given_up.insert(api.api_id.clone());
+            self.decide_about(&SelfMonitored::prober(api), Some(why), now, now.wall);
+        }
+    }
+
+    /// A prober that was given up has reported an outcome.
+    pub(super) fn on_prober_recovered(&mut self, api: &ApiConfig, now: Moment) {
+        self.decide_about(&SelfMonitored::prober(api), None, now, now.wall);
+        if self.ledger.get(&ApiId::monitor_prober(&api.api_id)).is_some_and(|entry| entry.state.incident.is_none()) {
+            self.given_up.remove(&api.api_id);
+        }
+    }
+
+    /// Fewer workers live than are expected, in words; `None`: enough do. The leader alerts.
+    pub fn on_fleet_status(&mut self, fault: Option<String>, now: Moment) {
+        self.update_self_monitored(&SelfMonitored::fleet(), fault, now);
+    }
+
+    /// This machine cannot keep up with what is configured, in words; `None`: it can. The leader alerts; the other workers only log
+    /// it.
+    pub fn on_capacity_status(&mut self, fault: Option<String>, now: Moment) {
+        self.own_side.has_capacity = fault.is_none();
+        let what = SelfMonitored::capacity();
+        self.update_self_monitored(&what, fault, now);
+        self.note_open_or_closed(&what.api_id);
+    }
+
+    pub(super) fn update_self_monitored(&mut self, what: &SelfMonitored, fault: Option<String>, now: Moment) {
+        let is_down = self.ledger.get(&what.api_id).is_some_and(|entry| entry.state.incident.is_some());
+        if fault.is_some() != is_down {
+            self.decide_about(what, fault, now, now.wall);
+        }
+    }
+
+    pub(super) fn decide_about(
+        &mut self,
+        what: &SelfMonitored,
+        fault: Option<String>,
+        now: Moment,
+        began_at: Timestamp,
+    ) {
+        if self.owned.owns(&what.api_id) {
+            let outcome = self_outcome(fault, began_at, now.wall);
+            self.decide(&what.policy(), &outcome, now);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What people are shown of the running program. Nothing is gathered while nobody looks.
 
-use super::{ChannelOwed, Effect, Entry, Keeper};
+use super::entry::Entry;
+use super::{ChannelOwed, Effect, Keeper};
 use crate::api::ApiId;
 use crate::schedule::Moment;
 use crate::time::Timestamp;

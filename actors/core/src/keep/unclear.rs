@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Keeper;
+use super::entry::Entry;
 use super::log_event::LogEvent;
 use super::self_monitoring::{SelfMonitored, self_outcome};
 use crate::api::{ApiConfig, ApiId};
@@ -141,7 +142,7 @@ impl Keeper {
 
     /// Finds those that should have been heard of. Whose prober was given up is told as such.
     fn look_for_the_silent(&mut self, now: Moment) {
-        let is_silent = |entry: &super::Entry| entry.late_after.is_some_and(|after| after <= now.uptime);
+        let is_silent = |entry: &Entry| entry.late_after.is_some_and(|after| after <= now.uptime);
         let silent: Vec<Arc<ApiConfig>> = (self.watched())
             .filter(|(api_id, entry)| is_silent(entry) && !self.given_up.contains(*api_id))
             .filter_map(|(_, entry)| entry.api.clone())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use super::super::{options, seconds, world};
+use super::super::{options, seconds, watching, world};
 use super::{ALERTER, InjectedFault, KEEPER, OUTCOME_BATCHER, Whom, give, inject};
 use crate::child::ExitReason;
 use crate::testkit::channel::ChannelFault;
@@ -42,9 +42,7 @@ fn past_the_intensity_of_the_chain_the_process_has_to_end() {
 #[test]
 fn what_a_live_keeper_holds_is_stored_before_the_process_ends() {
     in_virtual_time(async {
-        let world = world(&["a"]);
-        let mut running = world.start(options()).await;
-        seconds(25).await;
+        let (world, mut running) = watching(&["a"]).await;
         for _ in 0..4 {
             give(&running, ALERTER, InjectedFault::Panic).await;
             seconds(1).await;
@@ -59,9 +57,7 @@ fn what_a_live_keeper_holds_is_stored_before_the_process_ends() {
 #[test]
 fn the_death_of_the_supervisor_ends_the_process_at_once_and_nobody_is_left() {
     in_virtual_time(async {
-        let world = world(&["a"]);
-        let mut running = world.start(options()).await;
-        seconds(25).await;
+        let (world, mut running) = watching(&["a"]).await;
         give(&running, Whom::Supervisor, InjectedFault::PanicInTimer).await;
         let fatal = running.fatal().await;
         assert_eq!((fatal.child, fatal.reason), ("supervisor", ExitReason::Panic("planted in a timer".into())));
@@ -93,9 +89,7 @@ fn a_stop_in_the_middle_of_a_restart_stores_what_was_carried() {
 fn a_stop_keeps_its_deadline_whoever_hangs() {
     for whom in [ALERTER, KEEPER, OUTCOME_BATCHER, Whom::Supervisor] {
         in_virtual_time(async {
-            let world = world(&["a"]);
-            let running = world.start(options()).await;
-            seconds(25).await;
+            let (world, running) = watching(&["a"]).await;
             inject(&running, whom.clone(), InjectedFault::Hang).await;
             world.channels[0].set_fault(ChannelFault::Hangs);
             world.targets.set("a", Behaviour::Hangs);
@@ -113,9 +107,7 @@ fn a_stop_keeps_its_deadline_whoever_hangs() {
 #[test]
 fn whoever_asks_again_and_again_whether_it_has_to_end_hears_of_it_in_time() {
     in_virtual_time(async {
-        let world = world(&["a"]);
-        let mut running = world.start(options()).await;
-        seconds(25).await;
+        let (world, mut running) = watching(&["a"]).await;
         // What cannot be stored, so that there is something to wait for.
         world.store.set_fault(StoreFault::Unavailable);
         world.targets.set("a", Behaviour::Refuses);

@@ -11,7 +11,7 @@
 //! | | and the store cannot be read | `::a_keeper_that_cannot_be_read_…` |
 //! | alerter | message, timer, destructor | `::whoever_dies_…`, `::an_alert_owed_and_unstored_…` |
 //! | | a notifier that panics | `alerts::a_notifier_that_panics_has_not_delivered` |
-//! | chain | past its intensity | [`ends`]`::past_the_intensity_…` |
+//! | each of these | past its intensity | [`ends`]`::past_the_intensity_…` |
 //! | supervisor | anywhere | `::the_death_of_the_supervisor_…` |
 //! | a source of configs | it panics | [`chain`]`::a_source_that_panics_…` |
 //! | thread | it ends: of probers, of the keeper, of the alerter | [`threads`]`::a_thread_that_ends_…` |

@@ -143,8 +143,8 @@ impl Fleet<'_> {
         }
         let reasons = [
             ("maintenance", "a window"),
-            ("is down, which", "a parent that is down"),
-            ("is asked first", "a parent that is asked"),
+            ("depends on, is down", "a parent that is down"),
+            ("is probed first", "a parent that is asked"),
             ("flapping", "flapping"),
         ];
         let why = reasons.into_iter().find(|(says, _)| held.why.contains(says)).map_or("nothing", |(_, why)| why);

@@ -263,17 +263,3 @@ fn a_month_that_is_over_is_stored_in_short_from_its_days_and_incidents() {
         30_002
     );
 }
-
-#[test]
-fn another_life_of_the_keeper_loses_nothing_that_was_under_way() {
-    let mut desk = Desk::with(setup_with_history(), &["shop"]);
-    let mut archive = Archive::default();
-    outage(&mut desk);
-    desk.wait(61);
-    well(&mut desk, &mut Archive::default(), "shop", 60);
-    desk.finds("shop", Verdict::Pass);
-    desk.keeper = desk.keeper.take_snapshot(moment(desk.now)).reset_for_restart();
-    desk.others.clear();
-    well(&mut desk, &mut archive, "shop", 600);
-    assert!(archive.past("shop").times(&(archive.past("shop").reach().unwrap())).watched_ms > 600_000);
-}

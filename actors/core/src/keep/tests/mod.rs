@@ -11,7 +11,7 @@
 //! | [`mod@unclear`] | those of whom nothing can be told |
 //! | [`mod@holds`] | alerts that are held, and what becomes of them |
 //! | [`mod@history`] | what is recorded for people, and incidents that wait for history |
-//! | [`mod@watched`] | outcomes, rows, and another life of the keeper |
+//! | [`mod@watched`] | outcomes and rows |
 //! | [`mod@random`] | all of it in any order |
 
 mod certificates;
@@ -33,6 +33,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::*;
 use crate::alert::{Alert, AlertKind};
 use crate::delivery;
+use crate::outcome::Verdict;
 use crate::state::tests_support::config;
 use crate::store::{CommitError, StoreError};
 use crate::time::Timestamp;

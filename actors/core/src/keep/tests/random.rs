@@ -1,5 +1,5 @@
 //! Anything in any order: outcomes, answers of the store that come, fail or are lost, attempts that fail, a lease that lapses,
-//! backups that are restored, hands in the table, new lives and new owners. After a quiet while everything is stored and told.
+//! backups that are restored, hands in the table, deaths of the alerter and new owners. After a quiet while everything is stored and told.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -35,8 +35,8 @@ enum Event {
     Renew,
     /// A copy of a record as it once was is put back.
     Restore(Index),
-    /// A new life of the keeper. What was under way has happened or not, and nobody says so.
-    NewLife(u8),
+    /// The alerter dies. What was under way has been told or not, and nobody says so.
+    AlerterDies(u8),
     /// Somebody changes a record by hand.
     Hand(&'static str),
     /// Another worker becomes the owner; writes of the one before may land later.
@@ -71,7 +71,7 @@ fn usual() -> impl Strategy<Value = Event> {
         3 => (1..20_u64).prop_map(Event::Wait),
         1 => any::<bool>().prop_map(|met_others| Event::Lapse { met_others }),
         1 => Just(Event::Renew),
-        1 => any::<u8>().prop_map(Event::NewLife),
+        1 => any::<u8>().prop_map(Event::AlerterDies),
     ]
 }
 
@@ -108,7 +108,7 @@ struct Play {
     epoch: u64,
     /// Every record that was ever stored.
     copies: Vec<ApiState>,
-    /// Writes of earlier owners and lives that may still land.
+    /// Writes of earlier owners that may still land.
     late: VecDeque<StateWrite>,
 }
 
@@ -129,7 +129,7 @@ impl Play {
             Event::Lapse { met_others } => self.desk.lapse(*met_others),
             Event::Renew => self.desk.renew(),
             Event::Restore(which) => self.restore(which),
-            Event::NewLife(luck) => self.new_life(*luck),
+            Event::AlerterDies(luck) => self.alerter_dies(*luck),
             Event::Hand(name) => self.desk.somebody_writes(name, |state| {
                 state.version += 1;
                 state.missed_ticks += 1_000;
@@ -182,25 +182,15 @@ impl Play {
         }
     }
 
-    fn new_life(&mut self, luck: u8) {
-        let mut luck = luck;
-        let mut happened = || {
-            luck = luck.rotate_right(1);
-            luck.is_multiple_of(2)
-        };
-        for (_, writes) in std::mem::take(&mut self.desk.commits) {
-            for write in writes.iter().filter(|_| happened()) {
-                let _ = self.desk.write(write);
-            }
-        }
+    fn alerter_dies(&mut self, mut luck: u8) {
         for attempt in std::mem::take(&mut self.desk.attempts) {
-            // Who told something without the store, and died before it knew, cannot take it back.
-            if !attempt.unstored && happened() {
+            luck = luck.rotate_right(1);
+            // What is told without the store, while nobody knows that it is, cannot be taken back.
+            if !attempt.unstored && luck.is_multiple_of(2) {
                 self.desk.hear(&attempt);
             }
+            self.desk.ends(&attempt, &DeliveryResult::Cancelled);
         }
-        self.desk.reads.clear();
-        self.desk.keeper = self.desk.keeper.take_snapshot(moment(self.desk.now)).reset_for_restart();
     }
 
     fn new_owner(&mut self) {

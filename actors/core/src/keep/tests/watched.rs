@@ -72,28 +72,19 @@ fn only_what_decides_something_is_stored_at_once() {
 }
 
 #[test]
-fn another_life_sends_the_write_that_is_under_way_again_as_it_was() {
-    let mut desk = Desk::watching(&["shop"]);
-    desk.goes_down("shop");
-    let sent = desk.commits[0].1.clone();
-    desk.keeper = desk.keeper.take_snapshot(moment(desk.now)).reset_for_restart();
-    desk.commits.clear();
-    desk.comes_back("shop");
-    desk.wait(1);
-    assert_eq!(desk.commits.iter().map(|(_, writes)| writes).collect::<Vec<_>>(), [&sent]);
-    desk.all_goes_well();
-    assert_eq!(desk.heard, ["shop down", "shop up"]);
-}
-
-#[test]
-fn another_life_offers_again_what_was_under_way() {
+fn what_was_cut_with_the_alerter_is_offered_again_until_there_is_one() {
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");
     desk.store_answers();
-    let lost = desk.attempts.pop_front().unwrap();
-    desk.keeper = desk.keeper.take_snapshot(moment(desk.now)).reset_for_restart();
-    desk.wait(1);
-    assert_eq!((desk.attempts.len(), &desk.attempts[0].alert().alert_id), (1, &lost.alert().alert_id));
+    let cut = desk.attempts[0].alert().alert_id.clone();
+    for _ in 0..3 {
+        desk.attempts_end(&DeliveryResult::Cancelled);
+        assert!(desk.attempts.is_empty(), "not at once");
+        desk.wait(1);
+        assert_eq!((desk.attempts.len(), &desk.attempts[0].alert().alert_id), (1, &cut));
+    }
+    desk.all_goes_well();
+    assert_eq!(desk.heard, ["shop down"]);
 }
 
 #[test]

@@ -1,0 +1,113 @@
+//! Decides about outcomes: what follows for the state, for what is told and for the next probe.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Completed, Keeper, LogEvent, beats, channels_of, holds};
+use crate::api::{ApiId, Policy};
+use crate::decide::{Decision, Reason, decide};
+use crate::outcome::{Outcome, Verdict};
+use crate::schedule::Moment;
+
+impl Keeper {
+    /// Decides about these outcomes. For each: probe again after this long, or wait for the next tick.
+    pub fn all_completed(&mut self, all: impl Iterator<Item = Completed>, now: Moment) -> Vec<Option<Duration>> {
+        let rechecks = all.map(|completed| self.completed(completed, now)).collect();
+        self.pump(now);
+        rechecks
+    }
+
+    fn completed(&mut self, completed: Completed, now: Moment) -> Option<Duration> {
+        let Completed { api, mut outcome, missed_ticks, next_tick_in, patience } = completed;
+        let api_id = &api.api_id;
+        // While a shard is being released, its outcomes are left to the next owner.
+        let entry = if self.owned.is_releasing(api_id) { None } else { self.ledger.get_mut(api_id) };
+        let Some((entry, asked)) = entry.and_then(|entry| entry.request_fingerprint.map(|asked| (entry, asked))) else {
+            self.log.push(LogEvent::LateOutcome { api_id: api_id.clone() });
+            return None;
+        };
+        // Nearly always it is the very config that is watched.
+        let is_watched = entry.api.as_ref().is_some_and(|watched| Arc::ptr_eq(watched, &api));
+        let request_fingerprint = if is_watched { asked } else { api.request_fingerprint() };
+        if request_fingerprint != asked {
+            // An outcome of the old request must not change the status.
+            outcome.verdict = Verdict::Inconclusive;
+            outcome.reasons = vec!["the config changed while this probe was running".into()];
+        }
+        if outcome.verdict == Verdict::Pass {
+            self.passed_at = Some(now.uptime);
+        }
+        entry.figures = Some(outcome.figures);
+        entry.state.missed_ticks = entry.state.missed_ticks.saturating_add(missed_ticks);
+        entry.late_after = next_tick_in.and_then(|wait| beats::late_after(now.uptime, wait, &api));
+        let may_be_told = holds::may_be_told(&entry.state, &api, outcome.verdict);
+        self.beats.count_outcome();
+        if self.given_up.contains(api_id) {
+            self.on_prober_recovered(&api, now);
+        }
+        let fails = outcome.verdict == Verdict::Fail;
+        let hold = if may_be_told { self.hold(&api, outcome.started_at, fails, now) } else { None };
+        let policy = Policy { hold: hold.as_ref(), ..api.policy_with_fingerprint(request_fingerprint) };
+        let is_suspect = self.decide(&policy, &outcome, now).is_some();
+        self.note_clarity(&api, &outcome, now);
+        if request_fingerprint == asked {
+            self.note_certificate(&api, &outcome, now);
+        }
+        if !is_suspect {
+            self.note_history(&api, &outcome, missed_ticks, now);
+            return None;
+        }
+        // Its own next tick at the latest: whoever asks for a day is not left alone for so long.
+        let patience = patience.map_or(Duration::ZERO, |patience| api.patient_wait(patience, now));
+        let asked_again_in = api.recheck_wait(now).max(patience);
+        // A recheck takes the place of ticks that come before it.
+        if next_tick_in.is_some_and(|wait| wait < asked_again_in)
+            && let Some(entry) = self.ledger.get_mut(api_id)
+        {
+            entry.late_after = beats::late_after(now.uptime, asked_again_in, &api);
+        }
+        self.note_history(&api, &outcome, missed_ticks, now);
+        Some(asked_again_in)
+    }
+
+    /// Decides about one outcome, and queues the new state for the store.
+    pub(super) fn decide(&mut self, policy: &Policy<'_>, outcome: &Outcome, now: Moment) -> Option<Duration> {
+        let channels = channels_of(&self.setup.routes, &self.ledger, policy.api_id);
+        let state = &self.ledger.entry(policy.api_id).state;
+        let decision = decide(state, outcome, policy, &channels, now.wall);
+        if decision.reason == Reason::Suspect {
+            let (api_id, status) = (policy.api_id.clone(), state.status);
+            self.log.push(LogEvent::Suspect { api_id, status, reason: outcome.reason() });
+        }
+        let recheck = decision.recheck;
+        self.apply_decision(policy.api_id, decision, now);
+        recheck
+    }
+
+    /// Applies a decision to the state in memory, and queues it for the store.
+    pub(super) fn apply_decision(&mut self, api_id: &ApiId, mut decision: Decision, now: Moment) {
+        if decision.must_store() {
+            self.note_closed(api_id, &mut decision, now);
+        }
+        if decision.enqueued {
+            self.with_outbox.insert(api_id.clone());
+        }
+        if let Some(transition) = decision.transition().filter(|_| api_id.beside_api().is_none()) {
+            let next = &decision.next;
+            self.log.push(LogEvent::StatusChanged {
+                api_id: api_id.clone(),
+                from: transition.from,
+                to: transition.to,
+                incident: next.incident.as_ref().map(|open| (open.incident_id.clone(), open.reason.clone())),
+                latency_ms: next.last_probe.as_ref().and_then(|last| last.latency_ms),
+            });
+        }
+        if !decision.must_store() {
+            return self.ledger.apply(api_id, decision, now.uptime); // what is held is as it was
+        }
+        let had_held = self.ledger.get(api_id).is_some_and(|entry| entry.state.held.is_some());
+        let is_enqueued = decision.enqueued;
+        self.ledger.apply(api_id, decision, now.uptime);
+        self.note_held(api_id, had_held, is_enqueued);
+    }
+}
