@@ -96,9 +96,9 @@ impl Source {
         if let Some((_, failure)) = state.failed.as_ref().filter(|(at, _)| *at >= began) {
             return Err(failure.clone());
         }
-        state.token = None;
         let fetched = self.fetch(&mut state, deadline).await;
         match &fetched {
+            // The one before stays until then: that one API refuses it says nothing of the others.
             Ok((token, good_for)) => state.token = Some((token.clone(), Instant::now() + *good_for)),
             Err(failure) => state.failed = Some((Instant::now(), failure.clone())),
         }
