@@ -12,6 +12,7 @@ use api_health_core::observation::LocalFault;
 use api_health_core::{Answer, ApiConfig, Asking, Failure, Method, Secret, Verdict};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
 
 use crate::kinds::{api, ask, probe_of, reason};
 use crate::server::{CLIENT, run};
@@ -22,20 +23,23 @@ struct Tokens {
     /// The requests for tokens, as text.
     asked: Rc<RefCell<Vec<String>>>,
     answer: Rc<RefCell<String>>,
+    /// How long it takes to answer one request. Each waits for the one before.
+    takes: Rc<Cell<Duration>>,
 }
 
 impl Tokens {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/token", listener.local_addr().unwrap());
-        let tokens = Self { url, asked: Rc::default(), answer: Rc::default() };
+        let tokens = Self { url, asked: Rc::default(), answer: Rc::default(), takes: Rc::default() };
         tokens.answers("200 OK", "{\"access_token\": \"t1\", \"token_type\": \"Bearer\", \"expires_in\": 3600}");
-        let (asked, answer) = (Rc::clone(&tokens.asked), Rc::clone(&tokens.answer));
+        let (asked, answer, takes) = (Rc::clone(&tokens.asked), Rc::clone(&tokens.answer), Rc::clone(&tokens.takes));
         actix_rt::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let request = read(&mut stream).await;
                 asked.borrow_mut().push(request);
+                sleep(takes.get()).await;
                 let answer = answer.borrow().clone();
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
@@ -139,6 +143,21 @@ fn an_api_that_refuses_a_token_takes_it_from_no_other() {
         assert_eq!(tokens.asked.borrow().len(), 2);
         tokens.answers("200 OK", "{\"access_token\": \"t2\"}");
         assert_eq!(verdict(&apis[0], &refuses).await, Verdict::Pass);
+    });
+}
+
+#[test]
+fn an_api_with_more_time_for_a_token_does_not_go_by_what_one_with_less_met() {
+    run(async {
+        let (tokens, (url, _)) = (Tokens::start().await, taking("t1").await);
+        tokens.takes.set(Duration::from_secs(2));
+        let probe = probe_of(&CLIENT);
+        let of = |seconds| ApiConfig { timeout: Duration::from_secs(seconds), ..api(&url, tokens.asking()) };
+        let apis = [of(1), of(60)];
+        let seen = apis.each_ref().map(|api| probe.prepare(Arc::new(api.clone())).run());
+        let seen = futures_util::future::join_all(seen).await;
+        let verdicts: Vec<_> = apis.iter().zip(&seen).map(|(api, seen)| judge(api, seen).verdict).collect();
+        assert_eq!(verdicts, [Verdict::Inconclusive, Verdict::Pass], "{seen:?}");
     });
 }
 
