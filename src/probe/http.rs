@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::exchange::{Client, Exchange, Reply};
-use super::kinds::{self, Ask, Prepare, Seen};
+use super::kinds::{self, Ask, Asked, Prepare, Seen};
 use super::oauth::Sources;
 use super::request::Prepared;
 use super::turns::{Share, Turns};
@@ -103,6 +103,7 @@ impl PreparedProbe for One {
                     (Some(_turn), Ok(other)) => Box::pin(self.observe_otherwise(other)).await,
                 },
             };
+            let waited_for_host = waited_for_host.saturating_add(seen.waited_for_host);
             Observation { waited_for_host, ..seen }
         })
     }
@@ -125,8 +126,8 @@ impl One {
         let seen = match ask {
             Ask::Http(prepared) => return self.observe(prepared).await,
             Ask::WithToken(with_token) => {
-                let exchange = with_token.ask(self.client()).await;
-                return self.observation(started_at, exchange);
+                let Asked { exchange, waited } = with_token.ask(self.client()).await;
+                return Observation { waited_for_host: waited, ..self.observation(started_at, exchange) };
             }
             Ask::Connect(connect) => connect.ask(self.client()).await,
             Ask::NameServer(query) => kinds::ask_name_server(self.client(), query, self.api.timeout).await,

@@ -12,7 +12,7 @@ use api_health_core::observation::LocalFault;
 use api_health_core::{Answer, ApiConfig, Asking, Failure, Method, Secret, Verdict};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::kinds::{api, ask, probe_of, reason};
 use crate::server::{CLIENT, run};
@@ -143,6 +143,25 @@ fn an_api_that_refuses_a_token_takes_it_from_no_other() {
         assert_eq!(tokens.asked.borrow().len(), 2);
         tokens.answers("200 OK", "{\"access_token\": \"t2\"}");
         assert_eq!(verdict(&apis[0], &refuses).await, Verdict::Pass);
+    });
+}
+
+#[test]
+fn a_token_takes_half_of_the_time_at_most_and_none_of_the_latency() {
+    run(async {
+        let (tokens, (url, _)) = (Tokens::start().await, taking("t1").await);
+        tokens.takes.set(Duration::from_millis(1_800));
+        let late = ApiConfig { timeout: Duration::from_secs(2), ..api(&url, tokens.asking()) };
+        let (_, outcome) = ask(late).await;
+        assert!(outcome.verdict == Verdict::Inconclusive, "{outcome:?}");
+        assert!(reason(&outcome).ends_with("it did not answer in time"), "{outcome:?}");
+        let started = Instant::now();
+        let slow = ApiConfig { timeout: Duration::from_secs(60), ..api(&url, tokens.asking()) };
+        let (seen, outcome) = ask(slow).await;
+        assert_eq!(outcome.verdict, Verdict::Pass, "{outcome:?}");
+        assert!(seen.waited_for_host >= tokens.takes.get(), "{seen:?}");
+        assert!(seen.took + tokens.takes.get() <= started.elapsed(), "{seen:?}");
+        assert_eq!(seen.figures.took().as_millis(), seen.took.as_millis());
     });
 }
 
