@@ -64,6 +64,8 @@ pub(super) struct Seen {
 /// What came of a request with a token.
 pub(super) struct Asked {
     pub(super) exchange: Exchange,
+    /// What went along.
+    pub(super) token: Option<Secret>,
     /// Before it began: how long it took to have a token that the API takes.
     pub(super) waited: Duration,
 }
@@ -196,7 +198,7 @@ impl WithToken {
                 raw: Raw::default(),
                 figures: ProbeFigures::default().with_took(started.elapsed()),
             };
-            Asked { exchange, waited: Duration::ZERO }
+            Asked { exchange, token: None, waited: Duration::ZERO }
         };
         client.look_at_roots().await;
         let mut refused = None;
@@ -216,7 +218,7 @@ impl WithToken {
                 // A server may echo the token, which stands in no row.
                 let raw = Raw { body: BodyStart::default(), ..exchange.raw };
                 let waited = started.elapsed().saturating_sub(exchange.took);
-                return Asked { exchange: Exchange { raw, ..exchange }, waited };
+                return Asked { exchange: Exchange { raw, ..exchange }, token: Some(token), waited };
             }
             refused = Some(token);
         }

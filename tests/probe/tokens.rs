@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use api_health_actors::ports::{PreparedProbe, Probe as _};
 use api_health_core::asking::Oauth;
-use api_health_core::assertion::judge;
+use api_health_core::assertion::{Assertion, judge};
 use api_health_core::observation::LocalFault;
 use api_health_core::{Answer, ApiConfig, Asking, Failure, Method, Secret, Verdict};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
 
 use crate::kinds::{api, ask, probe_of, reason};
-use crate::server::{CLIENT, run};
+use crate::server::{CLIENT, End, Script, Server, run};
 
 /// A server of tokens and an API that wants them, on one port each.
 struct Tokens {
@@ -177,6 +177,31 @@ fn an_api_with_more_time_for_a_token_does_not_go_by_what_one_with_less_met() {
         let seen = futures_util::future::join_all(seen).await;
         let verdicts: Vec<_> = apis.iter().zip(&seen).map(|(api, seen)| judge(api, seen).verdict).collect();
         assert_eq!(verdicts, [Verdict::Inconclusive, Verdict::Pass], "{seen:?}");
+    });
+}
+
+#[test]
+fn a_token_that_a_server_echoes_is_shown_nowhere() {
+    const TOKEN: &str = "eyJhbGciOiJub25lIn0.e30.";
+    run(async {
+        let tokens = Tokens::start().await;
+        tokens.answers("200 OK", &format!("{{\"access_token\": \"{TOKEN}\"}}"));
+        let echo = |head: &str| format!("HTTP/1.1 {head}\r\ncontent-length: 0\r\n\r\n");
+        for (answer, words) in [
+            (echo(&format!("200 Bearer {TOKEN}\r\nx-echo: Bearer {TOKEN}")), "found \"Bearer ***\""),
+            (echo(&format!("302 {TOKEN}\r\nlocation: /login/{TOKEN}/")), "(redirects to /login/***/)"),
+        ] {
+            let server = Server::start(None, Script::new(answer, End::Fin)).await;
+            let assertions = vec![Arc::new(Assertion::parse("header x-echo = well").unwrap())];
+            let api = ApiConfig { assertions, ..api(&server.url("http"), tokens.asking()) };
+            let (seen, outcome) = ask(api).await;
+            let asked = String::from_utf8(server.asked.borrow().clone()).unwrap();
+            assert!(asked.contains(&format!(": Bearer {TOKEN}\r\n")), "{asked}");
+            assert!(outcome.verdict == Verdict::Fail && reason(&outcome).contains(words), "{outcome:?}");
+            let status_line = outcome.evidence.as_ref().unwrap().status_line.as_deref().unwrap();
+            assert!(status_line.ends_with("***"), "{status_line}");
+            assert!(!format!("{seen:?}{outcome:?}").contains(TOKEN), "{outcome:?}");
+        }
     });
 }
 
