@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use api_health_actors::ports::Witnesses;
-use api_health_core::network::{Ballot, Family, Vote, Way};
+use api_health_core::network::{Ballot, Family, Vote, Way, Zone};
 use api_health_core::{Failure, Phase};
 use futures_util::future::{LocalBoxFuture, join_all};
 use tokio::net::TcpStream;
@@ -66,7 +66,7 @@ impl SystemWitnesses {
             Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
             Err(_) => false,
         };
-        Some(Vote { witness, is_well, is_the_way_itself: false })
+        Some(Vote { witness, is_well, is_the_way_itself: false, zone: Zone::of(address.ip()) })
     }
 
     /// The addresses of a name, or of an address as text, as a probe would find them.
@@ -91,7 +91,9 @@ impl SystemWitnesses {
         }
         let found = self.look_up(name, 0, BOUND).await;
         let is_well = matches!(found, Ok(_) | Err(Failure::NameNotFound { .. } | Failure::NoAddress { .. }));
-        is_well.then(|| Vote { witness: format!("the name {name}"), is_well, is_the_way_itself: false })
+        // Whoever said so, it was said of a name out there.
+        let zone = Zone::Far;
+        is_well.then(|| Vote { witness: format!("the name {name}"), is_well, is_the_way_itself: false, zone })
     }
 
     /// The name servers of this machine: every lookup hangs on them.
@@ -104,7 +106,8 @@ impl SystemWitnesses {
                 _ => true,
             };
             let witness = format!("name server {server}");
-            says_something.then_some(Vote { witness, is_well, is_the_way_itself: way == Way::Lookup })
+            let (is_the_way_itself, zone) = (way == Way::Lookup, Zone::of(server));
+            says_something.then_some(Vote { witness, is_well, is_the_way_itself, zone })
         };
         self.client.resolver().witnesses(BOUND).await.into_iter().filter_map(vote).collect()
     }
@@ -160,9 +163,8 @@ fn aws(settings: &Settings, env: &dyn Fn(&str) -> Option<String>) -> Vec<String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::Resolver;
+    use crate::probe::{Resolver, ResolverFiles};
     use crate::settings::types::SnsSettings;
-    use api_health_core::network::Zone;
 
     #[test]
     fn the_endpoints_of_aws_in_use_are_witnesses() {
@@ -201,6 +203,29 @@ mod tests {
         assert!(vouches("shop.example").await);
         assert!(!vouches("localhost").await);
         assert!(stands_in("10.0.0.1 shop.lan shop # not.lan\n", "SHOP") && !stands_in("10.0.0.1 a # shop", "shop"));
+    }
+
+    #[tokio::test]
+    async fn each_witness_says_how_far_away_it_is() {
+        let files = tempfile::tempdir().unwrap();
+        let path = |name: &str| files.path().join(name);
+        std::fs::write(path("resolv.conf"), "nameserver 10.255.255.53\nnameserver 198.18.255.53\n").unwrap();
+        let resolver = Resolver::own(ResolverFiles {
+            resolv_conf: path("resolv.conf"),
+            hosts: path("hosts"),
+            nsswitch_conf: path("nsswitch.conf"),
+            port: 53,
+        });
+        let witnesses = vec!["10.255.255.1:9".into(), "198.18.255.1:9".into()];
+        let settings = Settings { network: crate::settings::NetworkSettings { witnesses }, ..Settings::default() };
+        let client = Client::new(None).unwrap().with_resolver(resolver);
+        let witnesses = SystemWitnesses::new(client, &settings, &|_| None);
+        let ballot = witnesses.ask(Way::Connection(Family::Ipv4, Zone::Far), vec![]).await;
+        assert_eq!(ballot.len(), 4, "{ballot:?}");
+        for vote in ballot {
+            let is_near = vote.witness.contains("10.255.255.");
+            assert_eq!(vote.zone, if is_near { Zone::Near } else { Zone::Far }, "{vote:?}");
+        }
     }
 
     #[tokio::test]

@@ -1,23 +1,24 @@
 //! What is kept of an answer whose row has assertions, and nothing more, until they have judged it.
 
-use api_health_core::ApiConfig;
 use api_health_core::assertion::{Body, Content, expected};
 use api_health_core::masking::Masking;
+use api_health_core::{ApiConfig, Secret};
 
 use url::Url;
 
 use super::exchange::Reply;
 use super::unpack::unpack;
 
-/// What of this reply is not as the assertions of `api` expect. Its body is taken out of it, and judged here, once: one may have 1 MiB.
-pub(super) fn broken(api: &ApiConfig, reply: &mut Reply) -> Vec<String> {
+/// What of this reply is not as the assertions of `api` expect; `token` went along beside what stands in the row. Its body is taken out of
+/// it, and judged here, once: one may have 1 MiB.
+pub(super) fn broken(api: &ApiConfig, token: Option<&Secret>, reply: &mut Reply) -> Vec<String> {
     // Whoever answers with another status is judged by that alone.
     if api.assertions.is_empty() || !api.expected_status.contains(reply.status) {
         return Vec::new();
     }
     let content = of(api, reply);
     // A server may repeat what it was sent.
-    expected::broken(&api.assertions, &content, |found| Masking::of(api).hide_in_short(found))
+    expected::broken(&api.assertions, &content, |found| Masking::of_both(api, token).hide_in_short(found))
 }
 
 fn of(api: &ApiConfig, reply: &mut Reply) -> Content {

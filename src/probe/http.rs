@@ -1,14 +1,16 @@
 //! The `Probe` port: takes an API's config, returns an observation.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_actors::ports::{Clock, PreparedProbe, Probe};
+use api_health_core::masking::Masking;
 use api_health_core::observation::LocalFault;
 use api_health_core::{
-    Answer, ApiConfig, Failure, IpFamily, Observation, PhaseTimes, ProbeFigures, Response, Timestamp, Verdict,
+    Answer, ApiConfig, Failure, IpFamily, Observation, PhaseTimes, ProbeFigures, Response, Secret, Timestamp, Verdict,
     assertion,
 };
 use futures_util::future::LocalBoxFuture;
@@ -16,7 +18,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::exchange::{Client, Exchange, Reply};
-use super::kinds::{self, Ask, Prepare, Seen};
+use super::kinds::{self, Ask, Asked, Prepare, Seen};
 use super::oauth::Sources;
 use super::request::Prepared;
 use super::turns::{Share, Turns};
@@ -103,6 +105,7 @@ impl PreparedProbe for One {
                     (Some(_turn), Ok(other)) => Box::pin(self.observe_otherwise(other)).await,
                 },
             };
+            let waited_for_host = waited_for_host.saturating_add(seen.waited_for_host);
             Observation { waited_for_host, ..seen }
         })
     }
@@ -116,7 +119,7 @@ impl One {
     async fn observe(&self, prepared: &Prepared) -> Observation {
         let started_at = self.shared.clock.now();
         let exchange = self.client().exchange_prepared(prepared).await;
-        self.observation(started_at, exchange)
+        self.observation(started_at, exchange, None)
     }
 
     /// By other ways than a plain request.
@@ -125,8 +128,9 @@ impl One {
         let seen = match ask {
             Ask::Http(prepared) => return self.observe(prepared).await,
             Ask::WithToken(with_token) => {
-                let exchange = with_token.ask(self.client()).await;
-                return self.observation(started_at, exchange);
+                let Asked { exchange, token, waited } = with_token.ask(self.client()).await;
+                let observation = self.observation(started_at, exchange, token.as_ref());
+                return Observation { waited_for_host: waited, ..observation };
             }
             Ask::Connect(connect) => connect.ask(self.client()).await,
             Ask::NameServer(query) => kinds::ask_name_server(self.client(), query, self.api.timeout).await,
@@ -151,13 +155,14 @@ impl One {
         observation
     }
 
-    fn observation(&self, started_at: Timestamp, exchange: Exchange) -> Observation {
+    /// `token` is what went along beside what stands in the row.
+    fn observation(&self, started_at: Timestamp, exchange: Exchange, token: Option<&Secret>) -> Observation {
         let finished_at = self.shared.clock.now();
         let Exchange { phases, address, by_proxy, took, result, raw, figures } = exchange;
         let (answer, reply) = match result {
             Ok(mut reply) => {
-                let broken = content::broken(&self.api, &mut reply);
-                (Answer::Response(Response { broken, ..self.response(&reply, finished_at) }), Some(reply))
+                let broken = content::broken(&self.api, token, &mut reply);
+                (Answer::Response(Response { broken, ..self.response(&reply, token, finished_at) }), Some(reply))
             }
             Err(failure) => (Answer::Failure(failure), None),
         };
@@ -176,9 +181,16 @@ impl One {
         };
         if self.may_change_a_status(&observation) {
             let head = reply.as_ref().map(|reply| &reply.headers);
-            observation.seen = Some(Box::new(raw.seen(head, &phases, address)));
+            let mut seen = raw.seen(head, &phases, address);
+            seen.status_line = self.without(token, &seen.status_line).into_owned();
+            observation.seen = Some(Box::new(seen));
         }
         observation
+    }
+
+    /// What a server says, without the token that it was sent. What stands in the row is hidden by whoever shows it.
+    fn without<'s>(&self, token: Option<&Secret>, said: &'s [u8]) -> Cow<'s, [u8]> {
+        token.map_or(Cow::Borrowed(said), |_| Masking::of_both(&self.api, token).hide(said, false))
     }
 
     /// Whether it may be the exchange that confirms a change: any that is no pass, and the first passes in a row after one.
@@ -198,7 +210,7 @@ impl One {
         }
     }
 
-    fn response(&self, reply: &Reply, now: Timestamp) -> Response {
+    fn response(&self, reply: &Reply, token: Option<&Secret>, now: Timestamp) -> Response {
         // A header is looked for where it may be wanted alone: for that, all of them are read once more.
         let location = if (300..400).contains(&reply.status) { reply.headers.get("location") } else { None };
         let asks_again_after =
@@ -207,10 +219,10 @@ impl One {
             status: reply.status,
             body_bytes: reply.body_bytes,
             body_cut_at_bound: reply.body_cut_at_bound,
-            location: location.map(redirect::shown).map(|location| match &self.api.asking {
+            location: location.map(|location| {
+                let shown = redirect::shown(&self.without(token, location));
                 // A server may echo what stands in the URL.
-                Some(asking) => asking.masked(&location),
-                None => location,
+                self.api.asking.as_ref().map_or(shown.clone(), |asking| asking.masked(&shown))
             }),
             redirects: reply.redirects,
             left_behind: reply.left_behind.clone(),

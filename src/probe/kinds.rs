@@ -61,6 +61,15 @@ pub(super) struct Seen {
     pub(super) figures: ProbeFigures,
 }
 
+/// What came of a request with a token.
+pub(super) struct Asked {
+    pub(super) exchange: Exchange,
+    /// What went along.
+    pub(super) token: Option<Secret>,
+    /// Before it began: how long it took to have a token that the API takes.
+    pub(super) waited: Duration,
+}
+
 /// What is needed to make an API ready.
 pub(super) struct Prepare<'a> {
     pub(super) api: &'a Arc<ApiConfig>,
@@ -174,23 +183,28 @@ fn connect(api: &ApiConfig, asking: &Asking) -> Result<Connect, Failure> {
 }
 
 impl WithToken {
-    /// Asks with a token; the time for that counts. One that the API refuses may have been withdrawn: then it is asked once more, with a new one.
-    pub(super) async fn ask(&self, client: &Client) -> Exchange {
+    /// Asks with a token, which may take half of the time: the rest is the API's. One that the API refuses may have been withdrawn: then
+    /// it is asked once more, with a new one.
+    pub(super) async fn ask(&self, client: &Client) -> Asked {
         let started = Instant::now();
         let deadline = started + self.api.timeout;
-        let failed = |failure| Exchange {
-            phases: PhaseTimes::default(),
-            address: None,
-            by_proxy: false,
-            took: started.elapsed(),
-            result: Err(failure),
-            raw: Raw::default(),
-            figures: ProbeFigures::default().with_took(started.elapsed()),
+        let failed = |failure| {
+            let exchange = Exchange {
+                phases: PhaseTimes::default(),
+                address: None,
+                by_proxy: false,
+                took: started.elapsed(),
+                result: Err(failure),
+                raw: Raw::default(),
+                figures: ProbeFigures::default().with_took(started.elapsed()),
+            };
+            Asked { exchange, token: None, waited: Duration::ZERO }
         };
         client.look_at_roots().await;
         let mut refused = None;
         loop {
-            let (token, is_new) = match self.source.token(refused.as_ref(), deadline).await {
+            let half = deadline.saturating_duration_since(Instant::now()) / 2;
+            let (token, is_new) = match self.source.token(refused.as_ref(), Instant::now() + half).await {
                 Ok(token) => token,
                 Err(failure) => return failed(failure),
             };
@@ -203,8 +217,8 @@ impl WithToken {
             if !is_refused || is_new || refused.is_some() {
                 // A server may echo the token, which stands in no row.
                 let raw = Raw { body: BodyStart::default(), ..exchange.raw };
-                let took = started.elapsed();
-                return Exchange { took, raw, figures: exchange.figures.with_took(took), ..exchange };
+                let waited = started.elapsed().saturating_sub(exchange.took);
+                return Asked { exchange: Exchange { raw, ..exchange }, token: Some(token), waited };
             }
             refused = Some(token);
         }

@@ -74,10 +74,18 @@ pub(super) struct Source {
 #[derive(Default)]
 struct State {
     token: Option<(Secret, Instant)>,
-    /// When the last attempt ended, and why it failed.
-    failed: Option<(Instant, Failure)>,
+    failed: Option<Failed>,
     /// The server wants the credentials in the body.
     in_body: bool,
+}
+
+/// The last attempt that failed.
+struct Failed {
+    /// When it ended.
+    at: Instant,
+    /// How much time it had.
+    had: Duration,
+    failure: Failure,
 }
 
 impl Source {
@@ -93,14 +101,18 @@ impl Source {
             }
             _ => {}
         }
-        if let Some((_, failure)) = state.failed.as_ref().filter(|(at, _)| *at >= began) {
-            return Err(failure.clone());
+        // Whoever had less time than is left here may have failed for that alone.
+        let left = deadline.saturating_duration_since(Instant::now());
+        if let Some(failed) = state.failed.as_ref().filter(|failed| failed.at >= began && failed.had >= left) {
+            return Err(failed.failure.clone());
         }
-        state.token = None;
         let fetched = self.fetch(&mut state, deadline).await;
         match &fetched {
+            // The one before stays until then: that one API refuses it says nothing of the others.
             Ok((token, good_for)) => state.token = Some((token.clone(), Instant::now() + *good_for)),
-            Err(failure) => state.failed = Some((Instant::now(), failure.clone())),
+            Err(failure) => {
+                state.failed = Some(Failed { at: Instant::now(), had: left, failure: failure.clone() });
+            }
         }
         fetched.map(|(token, _)| (token, true))
     }

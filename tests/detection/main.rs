@@ -66,6 +66,8 @@ const WORLDS: &[(&str, Make)] = &[
     ("explained", network::explained),
     ("beside", network::beside),
     ("few", network::few),
+    ("router", network::behind_router),
+    ("behind", network::one_behind_router),
     ("both", network::both),
     ("killed", network::killed),
     ("theirs", network::theirs),

@@ -9,6 +9,7 @@ use crate::name_server::Health;
 use crate::play::well;
 use crate::scenario::{Scenario, Story, down, outage, row, up};
 use crate::sink::now;
+use crate::space::Net;
 use crate::world::{FAR, FAR_TOO, FAR_V6, World, resolv_conf};
 
 const NETWORK: &str = "api-health:network";
@@ -98,6 +99,42 @@ pub fn few() -> World {
     let (name, url) = ("one API is swallowed, and nobody to ask", format!("http://{}:{}/", FAR_TOO[0], target.port));
     world.add(Scenario::of_one(name, &url, "", outage(switch, &["while connecting", "unreachable"])));
     world
+}
+
+/// Addresses in the internet, behind the router at [`FAR`].
+const INTERNET: [Ipv4Addr; 3] =
+    [Ipv4Addr::new(198, 18, 0, 1), Ipv4Addr::new(198, 18, 1, 1), Ipv4Addr::new(198, 18, 2, 1)];
+
+/// The cable behind the router is pulled: nothing in the internet is reached any more, and the name server beside us answers as ever.
+pub fn behind_router() -> World {
+    let mut world = World::new("router");
+    let (rows, switch) = in_the_internet(&world, 6);
+    let apis = (0..6).map(|n| format!("internet-{n}")).collect();
+    let name = "the cable behind the router is pulled, the name server is near".into();
+    world.add(Scenario { name, apis, rows, story: told_as_ours(NETWORK, switch, WORDS), ..Scenario::empty() });
+    world
+}
+
+/// The same of one API: that the name server is near accuses nobody, and excuses nobody.
+pub fn one_behind_router() -> World {
+    let mut world = World::new("behind");
+    let (rows, switch) = in_the_internet(&world, 1);
+    let (apis, story) = (vec!["internet-0".to_owned()], outage(switch, &["while connecting"])("internet-0".into()));
+    let name = "one API in the internet, the name server is near".into();
+    world.add(Scenario { name, apis, rows, story, ..Scenario::empty() });
+    world
+}
+
+/// So many APIs there, `internet-0` and so on, and the cable that leads to them.
+fn in_the_internet(world: &World, count: usize) -> (String, Switch) {
+    let change =
+        |net: &Net, change: &str| INTERNET.iter().for_each(|ip| net.ip(&format!("addr {change} {ip}/32 dev lo")));
+    change(&world.far.net, "add");
+    let target = world.far.target(well().serve());
+    let url = |n: usize| format!("http://{}:{}/", INTERNET[n % INTERNET.len()], target.port);
+    let rows = (0..count).map(|n| row(&format!("internet-{n}"), &url(n), "")).collect();
+    let net = Arc::clone(&world.far.net);
+    (rows, Arc::new(move |on| change(&net, if on { "del" } else { "add" })))
 }
 
 /// Nobody can be asked but the APIs themselves.

@@ -1,24 +1,20 @@
 //! What is asked otherwise than by a plain request: another place, a certificate and a name of its own, connections, name servers,
-//! tokens, streams, and secrets in the URL.
+//! streams, and secrets in the URL.
 
-use std::cell::{Cell, RefCell};
 use std::net::Ipv4Addr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api_health::probe::guard::{Allowed, Network};
 use api_health::probe::{Client, HttpProbe, Limits};
 use api_health_actors::ports::Probe as _;
-use api_health_core::asking::{Identity, Oauth};
+use api_health_core::asking::Identity;
 use api_health_core::assertion::judge;
-use api_health_core::observation::LocalFault;
-use api_health_core::{Answer, ApiConfig, Asking, Failure, Kind, Method, Observation, Outcome, Secret, Verdict};
+use api_health_core::{Answer, ApiConfig, Asking, Failure, Kind, Observation, Outcome, Secret, Verdict};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use crate::name_server::{NameServer, Reply};
 use crate::port::{Ticking, config};
@@ -26,7 +22,7 @@ use crate::server::{AUTHORITY, CLIENT, End, Script, Server, authority, good_conf
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
 
-fn probe_of(client: &Client) -> HttpProbe {
+pub fn probe_of(client: &Client) -> HttpProbe {
     HttpProbe::new(
         client.clone(),
         Arc::new(Ticking::default()),
@@ -34,17 +30,17 @@ fn probe_of(client: &Client) -> HttpProbe {
     )
 }
 
-fn api(url: &str, asking: Asking) -> ApiConfig {
+pub fn api(url: &str, asking: Asking) -> ApiConfig {
     ApiConfig { asking: Some(Box::new(asking)), timeout: Duration::from_secs(5), ..config(url) }
 }
 
-async fn ask(api: ApiConfig) -> (Observation, Outcome) {
+pub async fn ask(api: ApiConfig) -> (Observation, Outcome) {
     let seen = probe_of(&CLIENT).probe(Arc::new(api.clone())).await;
     let outcome = judge(&api, &seen);
     (seen, outcome)
 }
 
-fn reason(outcome: &Outcome) -> String {
+pub fn reason(outcome: &Outcome) -> String {
     outcome.reason().unwrap_or_default()
 }
 
@@ -257,161 +253,5 @@ fn link_local_services_are_probed_where_they_are_allowed() {
         assert!(!refused(&probe_of(&client).probe(other_family(service)).await));
         assert!(refused(&probe_of(&client).probe(other_family("http://169.254.169.254/")).await));
         assert!(refused(&probe_of(&client).probe(other_family("http://169.254.172.1/")).await));
-    });
-}
-
-/// A server of tokens and an API that wants them, on one port each.
-struct Tokens {
-    url: String,
-    /// The requests for tokens, as text.
-    asked: Rc<RefCell<Vec<String>>>,
-    answer: Rc<RefCell<String>>,
-}
-
-impl Tokens {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/token", listener.local_addr().unwrap());
-        let tokens = Self { url, asked: Rc::default(), answer: Rc::default() };
-        tokens.answers("200 OK", "{\"access_token\": \"t1\", \"token_type\": \"Bearer\", \"expires_in\": 3600}");
-        let (asked, answer) = (Rc::clone(&tokens.asked), Rc::clone(&tokens.answer));
-        actix_rt::spawn(async move {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let request = read(&mut stream).await;
-                asked.borrow_mut().push(request);
-                let answer = answer.borrow().clone();
-                let _ = stream.write_all(answer.as_bytes()).await;
-            }
-        });
-        tokens
-    }
-
-    fn answers(&self, status: &str, body: &str) {
-        *self.answer.borrow_mut() = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-    }
-
-    fn asking(&self) -> Asking {
-        let [client_id, client_secret] = ["me", "hunter 2"].map(Secret::new);
-        let (token_url, scope) = (Secret::new(&self.url), Some(Secret::new("health read")));
-        Asking {
-            oauth: Some(Oauth { token_url, client_id, client_secret, scope, audience: None }),
-            ..Asking::default()
-        }
-    }
-}
-
-/// One request with its body.
-async fn read(stream: &mut TcpStream) -> String {
-    let mut request = Vec::new();
-    loop {
-        let text = String::from_utf8_lossy(&request).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length =
-                head.to_lowercase().split("content-length: ").nth(1).and_then(|l| l.lines().next()?.parse().ok());
-            if body.len() >= length.unwrap_or(0) {
-                return text;
-            }
-        }
-        if stream.read_buf(&mut request).await.unwrap() == 0 {
-            return text;
-        }
-    }
-}
-
-/// An API that takes the token that it is told to.
-async fn taking(token: &'static str) -> (String, Rc<Cell<&'static str>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    let taken = Rc::new(Cell::new(token));
-    let takes = Rc::clone(&taken);
-    actix_rt::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let is_good = read(&mut stream).await.contains(&format!("\r\nAuthorization: Bearer {}\r\n", takes.get()));
-            let status = if is_good { "200 OK" } else { "401 No" };
-            let _ = stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes()).await;
-        }
-    });
-    (url, taken)
-}
-
-#[test]
-fn a_token_is_fetched_once_for_all_and_again_where_it_is_refused() {
-    run(async {
-        let (tokens, (url, takes)) = (Tokens::start().await, taking("t1").await);
-        let probe = probe_of(&CLIENT);
-        let prepared: Vec<_> = (0..5).map(|_| probe.prepare(Arc::new(api(&url, tokens.asking())))).collect();
-        let all = prepared.iter().map(|one| Rc::clone(one).run());
-        for seen in futures_util::future::join_all(all).await {
-            assert!(matches!(&seen.answer, Answer::Response(response) if response.status == 200), "{seen:?}");
-        }
-        {
-            let asked = tokens.asked.borrow();
-            assert_eq!(asked.len(), 1, "{asked:?}");
-            assert!(asked[0].starts_with("POST /token HTTP/1.1\r\n"), "{asked:?}");
-            assert!(asked[0].contains("\r\nAuthorization: Basic bWU6aHVudGVyKzI=\r\n"), "me:hunter+2, {asked:?}");
-            assert!(asked[0].ends_with("\r\n\r\ngrant_type=client_credentials&scope=health+read"), "{asked:?}");
-        }
-        takes.set("t2");
-        tokens.answers("200 OK", "{\"access_token\": \"t2\"}");
-        let seen = Rc::clone(&prepared[0]).run().await;
-        assert!(matches!(&seen.answer, Answer::Response(response) if response.status == 200), "{seen:?}");
-        assert_eq!(tokens.asked.borrow().len(), 2);
-        takes.set("t3"); // and one that is new and refused is an answer like any other
-        let seen = Rc::clone(&prepared[0]).run().await;
-        assert!(matches!(&seen.answer, Answer::Response(response) if response.status == 401), "{seen:?}");
-        assert_eq!(tokens.asked.borrow().len(), 3);
-    });
-}
-
-#[test]
-fn a_token_server_that_gives_none_says_nothing_of_the_api() {
-    run(async {
-        let (tokens, (url, _)) = (Tokens::start().await, taking("t1").await);
-        let long = format!("{{\"access_token\": \"{}\"}}", "t".repeat(64 * 1024));
-        for (status, body, words) in [
-            ("200 OK", &long[..], "its answer holds no access_token"),
-            ("500 X", "", "it answered with status 500"),
-            ("400 X", "{\"error\": \"invalid_scope\"}", "it answered with status 400 (invalid_scope)"),
-            ("200 OK", "<html>", "its answer holds no access_token"),
-            ("200 OK", "{\"access_token\": \"a\\r\\nb\"}", "its access_token cannot be sent in a header"),
-        ] {
-            tokens.answers(status, body);
-            let api = api(&url, tokens.asking());
-            let seen = probe_of(&CLIENT).probe(Arc::new(api.clone())).await;
-            let outcome = judge(&api, &seen);
-            assert!(matches!(seen.answer, Answer::Failure(Failure::Local(LocalFault::NoToken { .. }))), "{seen:?}");
-            assert_eq!(outcome.verdict, Verdict::Inconclusive);
-            assert!(reason(&outcome).starts_with("no access token: the token server 127.0.0.1:"), "{outcome:?}");
-            assert!(reason(&outcome).ends_with(words), "{outcome:?}");
-        }
-        let mut asking = tokens.asking();
-        asking.oauth.as_mut().unwrap().token_url =
-            Secret::new(format!("http://127.0.0.1:{}/", crate::ports::listen().local_addr().unwrap().port()));
-        let (_, outcome) = ask(api(&url, asking)).await;
-        assert!(outcome.verdict == Verdict::Inconclusive && reason(&outcome).ends_with("refused"), "{outcome:?}");
-    });
-}
-
-#[test]
-fn a_token_server_that_wants_the_credentials_in_the_body_gets_them_there() {
-    run(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let token_url = format!("http://{}/token", listener.local_addr().unwrap());
-        actix_rt::spawn(async move {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let is_good = read(&mut stream).await.ends_with("&client_id=me&client_secret=hunter+2");
-                let (status, body) = if is_good { ("200 OK", "{\"access_token\":\"t1\"}") } else { ("401 X", "") };
-                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-                let _ = stream.write_all(answer.as_bytes()).await;
-            }
-        });
-        let (tokens, (url, _)) = (Tokens::start().await, taking("t1").await);
-        let mut asking = tokens.asking();
-        asking.oauth.as_mut().unwrap().token_url = Secret::new(token_url);
-        let post = ApiConfig { method: Method::Post, ..api(&url, asking) };
-        assert_eq!(ask(post).await.1.verdict, Verdict::Pass);
     });
 }

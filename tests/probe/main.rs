@@ -28,5 +28,6 @@ mod routes;
 mod scripts;
 mod server;
 mod tls;
+mod tokens;
 mod trust;
 mod truth;

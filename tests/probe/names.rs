@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
 use crate::name_server::{NameServer, Reply};
+use crate::own_network;
 use crate::ports;
 use crate::server::run;
 
@@ -125,6 +126,38 @@ fn each_answer_of_a_name_server_is_told_apart() {
         assert_eq!(lookup(&ipv4, "both.test", SOON).await, Ok(vec![ip("127.0.0.1")]));
         let ipv6 = resolver.with_family(IpFamily::Ipv6);
         assert_eq!(lookup(&ipv6, "both.test", SOON).await, Ok(vec![ip("::1")]));
+    });
+}
+
+/// A machine with an IPv4 network and none of IPv6.
+const IPV4_ALONE: &str = "
+    echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
+    ip addr add 10.9.0.1/32 dev lo
+    ip route add default dev lo src 10.9.0.1
+";
+
+#[test]
+fn addresses_that_lead_nowhere_are_not_all_that_is_waited_for() {
+    own_network::run("names::addresses_that_lead_nowhere_are_not_all_that_is_waited_for", IPV4_ALONE, || {
+        let lost = AtomicBool::new(false);
+        let server = NameServer::start("127.0.0.1", move |name, kind| match name {
+            _ if kind == AAAA => Reply::Addresses(vec![ip("2001:db8::1")]),
+            "lossy.test" if !lost.swap(true, Ordering::Relaxed) => Reply::Silent,
+            "lossy.test" => Reply::Addresses(vec![ip("127.0.0.9")]),
+            "failing.test" => Reply::Code(2),
+            _ => Reply::Addresses(Vec::new()),
+        });
+        // A lost question is asked once more later than an answer for IPv6 is waited for.
+        let files = Files::new(server.address.port(), "nameserver 127.0.0.1\nsearch .\noptions timeout:2\n");
+        run(async {
+            let resolver = files.resolver();
+            let both = Ok(vec![ip("127.0.0.9"), ip("2001:db8::1")]);
+            assert_eq!(lookup(&resolver, "lossy.test", SOON).await, both);
+            let fault = NameServerFault::Code(2);
+            let failed = Failure::NameServerFailed { host: "failing.test".into(), server: server.address.ip(), fault };
+            assert_eq!(lookup(&resolver, "failing.test", SOON).await, Err(failed), "it may have IPv4 addresses");
+            assert_eq!(lookup(&resolver, "other.test", SOON).await, Ok(vec![ip("2001:db8::1")]), "it has none");
+        });
     });
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::api::ApiConfig;
+use crate::secret::Secret;
 
 /// Stands for each secret.
 const MASK: &[u8] = b"***";
@@ -26,7 +27,15 @@ pub struct Masking<'a> {
 
 impl<'a> Masking<'a> {
     pub fn of(api: &'a ApiConfig) -> Self {
+        Self::of_both(api, None)
+    }
+
+    /// The same with the token that was sent along, which stands in no row.
+    pub fn of_both(api: &'a ApiConfig, token: Option<&'a Secret>) -> Self {
         let mut masking = Self::default();
+        if let Some(token) = token {
+            masking.add(token.reveal(), false);
+        }
         for (name, value) in &api.headers {
             masking.add(value.reveal(), !PLAIN.iter().any(|plain| name.eq_ignore_ascii_case(plain)));
         }
@@ -154,7 +163,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::secret::Secret;
 
     fn api(headers: &[(&str, &str)], body: Option<&str>, url: &str) -> ApiConfig {
         ApiConfig {
@@ -194,6 +202,16 @@ mod tests {
         let masking = Masking::of(&api);
         assert_eq!(&*masking.hide(b"key 012345", true), b"key ***");
         assert_eq!(&*masking.hide(b"key 012345", false), b"key 012345", "it is whole, and another");
+    }
+
+    #[test]
+    fn a_token_that_stands_in_no_row_is_hidden_whole() {
+        let api = api(&[("X-Key", "0123456789")], None, "http://a.test/");
+        let token = Secret::new("head.er/+body=.sign");
+        let masking = Masking::of_both(&api, Some(&token));
+        assert_eq!(masking.hide_in("Bearer head.er/+body=.sign of 0123456789"), "Bearer *** of ***");
+        assert_eq!(masking.hide_in("?next=head.er%2F%2Bbody%3D.sign"), "?next=***");
+        assert_eq!(masking.hide_in_short("\"Bearer head.er/+bo…\""), "\"Bearer ***…\"");
     }
 
     proptest! {

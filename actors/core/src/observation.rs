@@ -303,7 +303,7 @@ pub struct Observation {
     pub finished_at: Timestamp,
     /// From start to end on a clock that is never set: may differ from the two timestamps.
     pub took: Duration,
-    /// Before it began: how long it waited for other probes of its own host, which is no fault of this machine.
+    /// Before it began: how long it waited for other probes of its own host, or for a token, which is no fault of this machine.
     pub waited_for_host: Duration,
     /// How long each phase took.
     pub phases: PhaseTimes,

@@ -152,7 +152,7 @@ fn keeps_the_rules(
 }
 
 fn vote_of(n: usize, is_well: bool, is_the_way_itself: bool) -> Vote {
-    Vote { witness: format!("w{n}"), is_well, is_the_way_itself }
+    Vote { witness: format!("w{n}"), is_well, is_the_way_itself, zone: Zone::Far }
 }
 
 fn real(testimony: &Testimony) -> bool {
@@ -191,7 +191,12 @@ proptest! {
         spans in prop::collection::vec((1..60_u64, 20..120_u64), 4..12), sign_every in 1..8_u64,
     ) {
         let way = Way::Connection(Family::Ipv4, Zone::Far);
-        let vote = |witness: &str, is_well| Vote { witness: witness.into(), is_well, is_the_way_itself: false };
+        let vote = |witness: &str, is_well| Vote {
+            witness: witness.into(),
+            is_well,
+            is_the_way_itself: false,
+            zone: Zone::Far,
+        };
         let (mut panel, mut now, mut well_at) = (Panel::default(), 0, None);
         let ask = |panel: &mut Panel, lives, is_there, well_at: Option<u64>, now| {
             let ballot = vec![vote("lives", lives), vote("gone", is_there)];

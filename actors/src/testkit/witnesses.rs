@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use api_health_core::network::{Ballot, Vote, Way};
+use api_health_core::network::{Ballot, Vote, Way, Zone};
 use futures_util::future::LocalBoxFuture;
 
 use crate::ports::Witnesses;
@@ -68,6 +68,7 @@ impl Witnesses for FakeWitnesses {
                 witness: witness.to_owned(),
                 is_well,
                 is_the_way_itself: way == Way::Lookup && witness == "name server",
+                zone: Zone::Far,
             };
             votes.into_iter().map(vote).collect()
         })

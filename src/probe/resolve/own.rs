@@ -19,11 +19,13 @@ use super::config::{Config, Sources};
 use super::files::{Files, Known};
 use super::message::{Answer, Kind, Question};
 use super::records::RecordType;
+use super::route;
 use super::system::System;
 use super::turns::{DOMAIN_LOOKUPS_MAX, LOOKUPS_MAX, Turns};
 use crate::probe::dial::connect_failure;
 
-/// How long the answer for the other family is waited for when one has addresses: some name servers never answer for IPv6.
+/// How long the answer for the other family is waited for when one has addresses that lead somewhere: some name servers never answer
+/// for IPv6.
 const OTHER_FAMILY_MAX: Duration = Duration::from_millis(500);
 
 /// How often a name server that is watched is asked within one timeout.
@@ -146,10 +148,10 @@ impl Own {
         }
         if config.one_at_a_time {
             let first = ipv4.await;
-            return first.and(ipv6.await);
+            return first.beside(ipv6.await);
         }
         let (ipv4, ipv6) = (pin!(ipv4), pin!(ipv6));
-        let (first, other) = match select(ipv4, ipv6).await {
+        let (first, mut other) = match select(ipv4, ipv6).await {
             Either::Left((first, other)) => (first, Either::Left(other)),
             Either::Right((first, other)) => (first, Either::Right(other)),
         };
@@ -157,10 +159,12 @@ impl Own {
             Found::Addresses(_) => deadline.min(Instant::now() + OTHER_FAMILY_MAX),
             _ => deadline,
         };
-        match timeout_at(until, other).await {
-            Ok(other) => first.and(other),
-            Err(_) => first.and(Found::Trouble(Trouble::Silent)),
-        }
+        let other = match timeout_at(until, &mut other).await {
+            // The packet that was lost is the one that matters.
+            Err(_) if first.leads_nowhere() => timeout_at(deadline, other).await,
+            other => other,
+        };
+        first.beside(other.unwrap_or(Found::Trouble(Trouble::Silent)))
     }
 
     async fn ask(&self, config: &Config, name: &str, kind: Kind, deadline: Instant) -> Found {
@@ -280,6 +284,12 @@ fn is_never_there(host: &str) -> bool {
     last.eq_ignore_ascii_case("invalid")
 }
 
+/// Whether this machine has a network of the family that none of these, which are of one, is of.
+fn has_the_other_network(addresses: &[IpAddr]) -> bool {
+    let other = if addresses.iter().any(IpAddr::is_ipv6) { IpFamily::Ipv4 } else { IpFamily::Ipv6 };
+    route::has_network(other)
+}
+
 impl Shared {
     fn moment(&self, at: Instant) -> u64 {
         u64::try_from(at.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
@@ -287,6 +297,21 @@ impl Shared {
 }
 
 impl Found {
+    /// This machine has no route to any of these addresses.
+    fn leads_nowhere(&self) -> bool {
+        matches!(self, Self::Addresses(all) if all.iter().all(|address| route::source(*address).is_none()))
+    }
+
+    /// What two families say together. Addresses of a family that this machine has no network of are not all that a name has while
+    /// nothing is known of the other family, which it has a network of.
+    fn beside(self, other: Self) -> Self {
+        match (&self, &other) {
+            (Self::Addresses(all), Self::Trouble(_)) if self.leads_nowhere() && has_the_other_network(all) => other,
+            (Self::Trouble(_), Self::Addresses(all)) if other.leads_nowhere() && has_the_other_network(all) => self,
+            _ => self.and(other),
+        }
+    }
+
     /// What two families say together. That the name does not exist is said of all of it.
     fn and(self, other: Self) -> Self {
         match (self, other) {

@@ -79,7 +79,7 @@ fn handshakes(world: &mut World) {
     let name = "old cipher suites alone";
     let (url, switch) = server(world, name, |_, _| bytes(b"\x15\x03\x03\x00\x02\x02\x28", End::Fin).early());
     world.add(Scenario::of_one(name, &url, "", outage(switch, &["suite"])));
-    down(world, "a handshake that stalls", &["over TLS"], |_, _| bytes("", End::Hold).early());
+    down(world, "a handshake that stalls", &["doing the TLS handshake"], |_, _| bytes("", End::Hold).early());
     down(world, "a handshake that is closed", &["closed"], |_, _| bytes("", End::Fin).early());
     down(world, "a handshake that is reset", &["reset"], |_, _| bytes("", End::Reset).early());
     down(world, "plain HTTP where TLS is asked for", &["does not speak TLS"], |_, _| {

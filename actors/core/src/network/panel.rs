@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::crowd::CrowdSize;
-use super::{Way, Word};
+use super::{Way, Word, Zone};
 
 /// Witnesses that are remembered of one way, and that are named.
 pub const WITNESSES_MAX: usize = 32;
@@ -34,6 +34,8 @@ pub struct Vote {
     pub is_well: bool,
     /// It is what this way hangs on by itself, and votes even if it never answered.
     pub is_the_way_itself: bool,
+    /// How far away it is.
+    pub zone: Zone,
 }
 
 /// What the witnesses said when they were asked.
@@ -72,6 +74,8 @@ pub struct Panel {
 impl Panel {
     /// Takes what the witnesses said when they were asked in this way at `now`; what comes of it is said of that moment. `well_at` is
     /// when there was a sign last that all is well in a way.
+    ///
+    /// Of the way into the internet a neighbour that is well says nothing but that other neighbours are ill by themselves.
     pub fn count(
         &mut self,
         way: Way,
@@ -84,10 +88,15 @@ impl Panel {
             of_way.retain(|witness, known| known.ill.is_none() || ballot.iter().any(|vote| vote.witness == *witness));
         }
         let mut testimony = Testimony::default();
-        for Vote { witness, is_well, is_the_way_itself } in ballot {
+        let (mut is_any_neighbour_well, mut ill_neighbours) = (false, Vec::new());
+        for Vote { witness, is_well, is_the_way_itself, zone } in ballot {
+            let is_neighbour = zone == Zone::Near && matches!(way, Way::Connection(_, Zone::Far));
             if is_well {
                 self.note_well(way, &witness, now);
-                testimony.well.push(witness);
+                is_any_neighbour_well |= is_neighbour;
+                if !is_neighbour {
+                    testimony.well.push(witness);
+                }
                 continue;
             }
             let mut may_vote = is_the_way_itself;
@@ -98,8 +107,11 @@ impl Panel {
                 }
             }
             if may_vote {
-                testimony.ill.push(witness);
+                if is_neighbour { &mut ill_neighbours } else { &mut testimony.ill }.push(witness);
             }
+        }
+        if !is_any_neighbour_well {
+            testimony.ill.append(&mut ill_neighbours);
         }
         testimony
     }
@@ -200,11 +212,15 @@ impl Testimony {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Family, Zone};
+    use super::super::Family;
     use super::*;
 
     fn vote(witness: &str, is_well: bool) -> Vote {
-        Vote { witness: witness.into(), is_well, is_the_way_itself: false }
+        Vote { witness: witness.into(), is_well, is_the_way_itself: false, zone: Zone::Far }
+    }
+
+    fn near(witness: &str, is_well: bool) -> Vote {
+        Vote { zone: Zone::Near, ..vote(witness, is_well) }
     }
 
     fn at(seconds: u64) -> Duration {
@@ -239,6 +255,37 @@ mod tests {
             (Way::NETWORK, Word::Ill),
         ] {
             assert_eq!(count(&mut panel, way, vec![vote("server", false)]).word(), word, "{way:?}");
+        }
+    }
+
+    #[test]
+    fn a_neighbour_that_is_well_says_nothing_of_the_internet_and_one_that_is_ill_does() {
+        let (far, lookup) = (Way::Connection(Family::Ipv4, Zone::Far), Way::Lookup);
+        let mut panel = Panel::default();
+        let all = |gateway, second, internet| {
+            vec![near("gateway", gateway), near("second", second), vote("internet", internet)]
+        };
+        for way in [Way::Connection(Family::Ipv4, Zone::Near), Way::NETWORK, lookup] {
+            assert_eq!(count(&mut panel, way, vec![near("gateway", true), near("second", true)]).word(), Word::Well);
+        }
+        let beside = count(&mut panel, far, vec![near("gateway", true), near("second", true)]);
+        assert_eq!((beside.word(), beside.well.len()), (Word::Nothing, 0));
+        let ill = count(&mut panel, far, vec![near("gateway", false), near("second", false)]);
+        assert_eq!((ill.word(), ill.ill.len()), (Word::Ill, 2), "nothing leaves this machine");
+        let one = count(&mut panel, far, vec![near("gateway", true), near("second", false)]);
+        assert_eq!(one.word(), Word::Nothing, "it is gone by itself");
+        assert_eq!(count(&mut panel, far, all(true, true, true)).well, ["internet"]);
+        let cut = count(&mut panel, far, all(true, false, false));
+        assert_eq!((cut.word(), &cut.ill[..]), (Word::Ill, &["internet".to_owned()][..]), "behind the gateway");
+    }
+
+    #[test]
+    fn a_neighbour_that_was_ill_in_the_way_to_the_internet_is_known_to_be_well_again() {
+        let (mut panel, way) = (Panel::default(), Way::Connection(Family::Ipv4, Zone::Far));
+        for second in [10, 20, 30, 40, 50] {
+            panel.count(way, vec![near("gateway", true)], |_| None, at(second));
+            let well_at = |_| Some(at(second + 1));
+            assert_eq!(panel.count(way, vec![near("gateway", false)], well_at, at(second + 2)).word(), Word::Ill);
         }
     }
 
