@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler, ResponseFuture};
-use api_health_core::network::{Ballot, Vote, Way};
+use api_health_core::network::{Ballot, Vote, Way, Zone};
 use api_health_core::{Answer, ApiConfig, Failure, Observation, PhaseTimes, Response, Schedule};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
