@@ -5,11 +5,9 @@
 //! | [`mod@delivering`] | when an alert goes out |
 //! | [`mod@conflicts`] | what it means that a record is another than expected |
 //! | [`mod@shards`] | shards that come and go |
-//! | [`mod@digests`] | many alerts in one message |
-//! | [`mod@channels`] | attempts, waits, and channels that nobody has |
-//! | [`mod@certificates`] | certificates that end soon |
-//! | [`mod@unclear`] | those of whom nothing can be told |
-//! | [`mod@holds`] | alerts that are held, and what becomes of them |
+//! | [`mod@digests`], [`mod@channels`] | many alerts in one message; attempts, waits, and channels that nobody has |
+//! | [`mod@certificates`], [`mod@unclear`] | certificates that end soon; those of whom nothing can be told |
+//! | [`mod@holds`], [`mod@parents`] | alerts that are held, and what becomes of them; parents |
 //! | [`mod@history`] | what is recorded for people, and incidents that wait for history |
 //! | [`mod@watched`] | outcomes, rows, and another life of the keeper |
 //! | [`mod@random`] | all of it in any order |
@@ -22,6 +20,7 @@ mod digests;
 mod flow;
 mod history;
 mod holds;
+mod parents;
 mod random;
 mod routing;
 mod shards;
