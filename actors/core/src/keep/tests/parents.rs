@@ -1,6 +1,6 @@
-//! What parents mean for the alerts of those that depend on them: parents that another worker owns.
+//! What parents mean for the alerts of those that depend on them: parents that another worker owns, and clocks that are set back.
 
-use super::holds::{dependent, probed_again, watch};
+use super::holds::{dependent, desk, probed_again, watch};
 use super::*;
 use crate::Status;
 
@@ -153,4 +153,62 @@ fn a_parent_whose_record_can_be_read_is_no_proof_that_the_store_takes_writes() {
         desk.all_goes_well();
     }
     assert_eq!((desk.said(is_over), desk.heard[2].as_str()), (1, "api-health:store up"));
+}
+
+/// A probe of this API by a clock that was set back by `back`, and a second after it.
+fn finds_by_clock(desk: &mut Desk, name: &str, verdict: Verdict, back: Duration) {
+    let at = |now: Duration| Moment {
+        uptime: now,
+        wall: Timestamp::default().plus(moment(now).wall.since(Timestamp::default().plus(back))),
+    };
+    let now = at(desk.now);
+    let outcome = Outcome {
+        started_at: now.wall,
+        finished_at: now.wall,
+        verdict,
+        latency_ms: None,
+        status_code: None,
+        reasons: if verdict == Verdict::Pass { vec![] } else { vec!["refused".into()] },
+        evidence: None,
+        certificate: None,
+        figures: crate::ProbeFigures::default(),
+    };
+    let api = Arc::clone(&desk.rows[name]);
+    let next_tick_in = Some(Duration::from_secs(60));
+    let completed = Completed { api, outcome, missed_ticks: 0, next_tick_in, patience: None };
+    desk.keeper.all_completed(std::iter::once(completed), now);
+    desk.now += Duration::from_secs(1);
+    desk.keeper.tick(at(desk.now));
+    desk.take();
+    desk.all_goes_well();
+}
+
+const A_DAY: Duration = Duration::from_secs(86_400);
+
+#[test]
+fn what_was_held_before_a_clock_was_set_back_is_told_soon_after_its_parent_is_back() {
+    let mut desk = desk(&[row("db"), dependent("shop", &["db"])]);
+    desk.goes_down("db");
+    desk.goes_down("shop");
+    desk.all_goes_well();
+    assert_eq!(desk.heard, ["db down"]);
+    desk.others.clear();
+    for _ in 0..3 {
+        finds_by_clock(&mut desk, "db", Verdict::Pass, A_DAY);
+        finds_by_clock(&mut desk, "shop", Verdict::Fail, A_DAY);
+    }
+    assert_eq!(desk.heard, ["db down", "db up", "shop down"]);
+    assert_eq!(desk.did(|effect| matches!(effect, Effect::ProbeAgain(api_id) if *api_id == id("db"))), 0);
+}
+
+#[test]
+fn what_goes_down_after_a_clock_was_set_back_has_its_parent_asked_and_is_told() {
+    let mut desk = desk(&[row("db"), dependent("shop", &["db"])]);
+    finds_by_clock(&mut desk, "shop", Verdict::Fail, A_DAY);
+    assert_eq!(probed_again(&mut desk, "db"), 1, "what it said tomorrow says nothing of today");
+    finds_by_clock(&mut desk, "shop", Verdict::Fail, A_DAY);
+    assert!(desk.heard.is_empty());
+    finds_by_clock(&mut desk, "db", Verdict::Pass, A_DAY);
+    finds_by_clock(&mut desk, "shop", Verdict::Fail, A_DAY);
+    assert_eq!(desk.heard, ["shop down"]);
 }
