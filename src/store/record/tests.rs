@@ -8,7 +8,7 @@ use api_health_core::evidence::{self as seen, Certificate};
 use api_health_core::flap::Flap;
 use api_health_core::history::Story;
 use api_health_core::hold::Held;
-use api_health_core::incident::{Incident, ToldTo};
+use api_health_core::incident::{Ended, Incident, ToldTo};
 use api_health_core::maintenance::Maintenance;
 use api_health_core::outcome::Outcome;
 use api_health_core::recent::{RUNS_MAX, Recent, Run, Told};
@@ -131,6 +131,7 @@ fn down_and_owed() -> ApiState {
         held: None,
         flap: None,
         closed: vec![],
+        ended: Ended::default(),
         maintenance: None,
     }
 }
@@ -322,6 +323,7 @@ fn longest_in_no_incident(error: &str) -> ApiState {
         streak: Some(Streak { toward: Toward::Down, request_fingerprint: u16::MAX, count: u32::MAX, first_at: end }),
         last_alerted: Status::Unknown,
         recent: Recent::of(runs, told),
+        ended: Ended::of([u32::MAX; 2]),
         missed_ticks: u64::MAX,
         ..ApiState::unknown(api_id.clone())
     };
@@ -530,6 +532,7 @@ fn the_list_of_fields_is_that_of_a_record() {
     });
     state.recent = explained().recent;
     state.closed = closed().closed;
+    state.ended = Ended::of([7]);
     let Value::Object(written) = serde_json::to_value(StateRecord::from(&state)).unwrap() else { panic!("an object") };
     let mut written: Vec<&str> = written.keys().map(String::as_str).collect();
     let mut listed = FIELDS.to_vec();

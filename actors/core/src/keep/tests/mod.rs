@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`mod@delivering`] | when an alert goes out |
 //! | [`mod@conflicts`] | what it means that a record is another than expected |
-//! | [`mod@shards`] | shards that come and go |
+//! | [`mod@shards`], [`mod@withdrawn`] | shards that come and go; what their former owners told |
 //! | [`mod@digests`], [`mod@channels`] | many alerts in one message; attempts, waits, and channels that nobody has |
 //! | [`mod@certificates`], [`mod@unclear`] | certificates that end soon; those of whom nothing can be told |
 //! | [`mod@holds`], [`mod@parents`] | alerts that are held, and what becomes of them; parents |
@@ -26,6 +26,7 @@ mod routing;
 mod shards;
 mod unclear;
 mod watched;
+mod withdrawn;
 
 use std::collections::{BTreeMap, VecDeque};
 
