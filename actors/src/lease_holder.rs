@@ -242,6 +242,9 @@ impl LeaseHolder {
                     }
                     Effect::Release { shards } => changes.push(LeaseChange::Release(shards)),
                     Effect::Lost { shards, why } => changes.push(LeaseChange::Lost { shards, why }),
+                    Effect::NoticeDropped(notice) => {
+                        tracing::warn!(?notice, "what the other workers should know was not written for them");
+                    }
                     Effect::Left => changes.push(LeaseChange::Left),
                     Effect::AskProgress => awaited = self.report(),
                     Effect::Put { record, expected_version } => awaited = self.put(record, expected_version),

@@ -31,7 +31,7 @@ use owed::StoredOwed;
 /// The form that this program writes.
 ///
 /// 1: the first release. 2: what came of each delivery, and the name and URL of an incident. Since then `epoch`, `owed_to` (of an alert and of an incident) and a
-/// streak's `question` were added, and `evidence`, `recent_outcomes` and `recent_alerts`, and may be absent, as `closed` may, and `told` and `confirmed_at` of an incident; `claim` is no longer written, and not read.
+/// streak's `question` were added, and `evidence`, `recent_outcomes` and `recent_alerts`, and may be absent, as `closed` and `ended` may, and `told` and `confirmed_at` of an incident; `claim` is no longer written, and not read.
 pub const SCHEMA: u32 = 2;
 
 /// What earlier versions would take for damaged is written as this, so that they leave it alone:
@@ -42,7 +42,7 @@ pub const SCHEMA_OF_FLEETS: u32 = 3;
 pub const SCHEMA_OF_HOLDS: u32 = 4;
 
 /// Every field of a record.
-pub(crate) const FIELDS: [&str; 22] = [
+pub(crate) const FIELDS: [&str; 23] = [
     "schema",
     "api_id",
     "version",
@@ -59,6 +59,7 @@ pub(crate) const FIELDS: [&str; 22] = [
     "missed_ticks",
     "owed",
     "closed",
+    "ended",
     "epoch",
     "recent_outcomes",
     "recent_alerts",
@@ -98,6 +99,10 @@ pub(crate) struct StateRecord<'a> {
     /// Incidents that are over and wait for history. A version that does not know them leaves them out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     closed: Vec<StoredStory<'a>>,
+    /// Which incidents ended last: hexadecimal numbers made of their ids. A version that does not know it leaves it out, and withdraws one of
+    /// them once more if somebody asks.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    ended: Cow<'a, str>,
     /// The fencing token of whoever wrote it; absent where nobody shares the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     epoch: Option<u64>,
@@ -212,6 +217,7 @@ impl<'a> From<&'a ApiState> for StateRecord<'a> {
             missed_ticks: state.missed_ticks,
             owed: state.owed.iter().map(StoredOwed::from).collect(),
             closed: state.closed.iter().map(StoredStory::from).collect(),
+            ended: recent::ended(&state.ended),
             epoch: Some(state.epoch).filter(|epoch| *epoch != 0),
             recent_outcomes: recent::outcomes(&state.recent),
             recent_alerts: recent::alerts(&state.recent),
@@ -337,6 +343,7 @@ fn into_state(record: StateRecord<'static>) -> Result<ApiState, String> {
     let state = ApiState {
         owed: record.owed.into_iter().map(|owed| owed.into_owed(&api_id)).collect(),
         closed: record.closed.into_iter().map(|story| story.into_story(&record.api_id)).collect(),
+        ended: recent::read_ended(&record.ended),
         api_id,
         version: record.version,
         status: record.status,

@@ -147,16 +147,8 @@ impl ApiId {
     }
 
     /// A hash of the id that is the same in every process, version and machine: it places the API inside its tick.
-    ///
-    /// FNV-1a, then the finaliser of splitmix64, so that ids that differ in their last letter land far apart.
     pub fn stable_hash(&self) -> u64 {
-        let fnv = self
-            .0
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
-        let mixed = (fnv ^ (fnv >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        text::stable_hash(&self.0)
     }
 }
 

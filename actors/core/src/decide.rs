@@ -178,12 +178,12 @@ pub fn stop_watching(state: &ApiState, why: &str, channels: &[String], now: Time
 }
 
 /// Decides what follows when an outage was sent that could not be stored and is not in the record: an alert withdraws it, since no
-/// recovery would ever end it. `None`: the record has the outage, or its end.
+/// recovery would ever end it. `None`: the record has the outage, or its end, or notes that its end was delivered.
 pub fn withdraw(state: &ApiState, outage: &Alert, channels: &[String], now: Timestamp) -> Option<Decision> {
     let ended = state.held.as_ref().and_then(|held| held.ended.as_ref());
     let is_known = state.incident.iter().chain(ended).any(|incident| incident.incident_id == outage.incident_id)
         || state.owed.iter().any(|owed| owed.alert.incident_id == outage.incident_id);
-    if is_known || !outage.kind.starts_incident() {
+    if is_known || state.ended.has(&outage.incident_id) || !outage.kind.starts_incident() {
         return None;
     }
     let incident = Incident {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::alert::AlertKind;
 use crate::api::ApiId;
 use crate::evidence::Evidence;
+use crate::text;
 use crate::time::Timestamp;
 
 /// An open incident of one API.
@@ -38,6 +39,44 @@ pub struct ToldTo {
     pub channel: String,
     pub kind: AlertKind,
     pub at: Timestamp,
+}
+
+/// Incidents whose end is noted in a record.
+pub const ENDED_MAX: usize = 2;
+
+/// Which incidents of an API ended last, once their end was delivered: whoever told one of them without the store, and asks later whether
+/// the record knows it, has nothing to withdraw. They are kept as numbers made of their ids, so that a record in no incident stays small.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended([u32; ENDED_MAX]);
+
+impl Ended {
+    /// From what was stored, the newest first; what is too much is left out.
+    pub fn of(numbers: impl IntoIterator<Item = u32>) -> Self {
+        let mut numbers = numbers.into_iter().filter(|number| *number != 0);
+        Self(std::array::from_fn(|_| numbers.next().unwrap_or(0)))
+    }
+
+    /// The newest first.
+    pub fn numbers(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().copied().filter(|number| *number != 0)
+    }
+
+    /// The end of this incident was delivered.
+    pub(crate) fn note(&mut self, incident_id: &str) {
+        if !self.has(incident_id) {
+            self.0.rotate_right(1);
+            self.0[0] = number_of(incident_id);
+        }
+    }
+
+    pub(crate) fn has(&self, incident_id: &str) -> bool {
+        self.0.contains(&number_of(incident_id))
+    }
+}
+
+/// The lower half of [`text::stable_hash`]; never 0, which stands for none.
+fn number_of(incident_id: &str) -> u32 {
+    u32::try_from(text::stable_hash(incident_id) & u64::from(u32::MAX)).unwrap_or(u32::MAX).max(1)
 }
 
 impl Incident {
@@ -75,5 +114,23 @@ impl Incident {
     /// milliseconds and the version, which grows with each write, so that not even a clock set back repeats one.
     pub fn id(api_id: &ApiId, started_at: Timestamp, version: u64) -> String {
         format!("{api_id}.{}.{version}", started_at.as_millis())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_ends_are_remembered_the_newest_first_and_each_once() {
+        let mut ended = Ended::default();
+        assert!(!ended.has("shop.1.1"));
+        for id in ["shop.1.1", "shop.2.2", "shop.2.2", "shop.2.3"] {
+            ended.note(id);
+        }
+        assert_eq!(["shop.1.1", "shop.2.2", "shop.2.3"].map(|id| ended.has(id)), [false, true, true]);
+        assert_eq!(Ended::of(ended.numbers()), ended);
+        assert_eq!(Ended::of([0, 7, 8, 9]).numbers().collect::<Vec<_>>(), [7, 8]);
+        assert_eq!(ended.numbers().count(), ENDED_MAX);
     }
 }

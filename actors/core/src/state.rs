@@ -1,12 +1,12 @@
 //! The state of one API: what has to survive a restart.
 
-use crate::alert::AlertKind;
+use crate::alert::{Alert, AlertKind};
 use crate::api::ApiId;
-use crate::delivery::OwedAlert;
+use crate::delivery::{self, OwedAlert};
 use crate::flap::Flap;
 use crate::history::Story;
 use crate::hold::Held;
-use crate::incident::Incident;
+use crate::incident::{Ended, Incident};
 use crate::maintenance::Maintenance;
 use crate::outcome::Verdict;
 use crate::recent::Recent;
@@ -75,7 +75,7 @@ pub struct LastProbe {
 
 impl LastProbe {
     /// The most bytes of why it was not a pass, so that a record that is in no incident stays within one write unit of DynamoDB.
-    pub const ERROR_BYTES_MAX: usize = 240;
+    pub const ERROR_BYTES_MAX: usize = 220;
 }
 
 /// The state of one API: one record in the store.
@@ -109,6 +109,8 @@ pub struct ApiState {
     /// Incidents that are over and that history does not have yet, oldest first; at most
     /// [`CLOSED_MAX`](crate::history::story::CLOSED_MAX).
     pub closed: Vec<Story>,
+    /// The incidents whose end was delivered last.
+    pub ended: Ended,
     pub last_probe: Option<LastProbe>,
     pub recent: Recent,
     /// Ticks that could not run since the API was first seen.
@@ -132,10 +134,24 @@ impl ApiState {
             maintenance: None,
             owed: Vec::new(),
             closed: Vec::new(),
+            ended: Ended::default(),
             last_probe: None,
             recent: Recent::default(),
             missed_ticks: 0,
         }
+    }
+
+    /// A channel has an alert: see [`delivery::mark_delivered`]. If all of them have the end of an incident by that, it is noted.
+    pub(crate) fn mark_delivered(&mut self, alert_id: &str, channel: &str) -> bool {
+        let ends =
+            |alert: &&Alert| alert.alert_id == alert_id && !alert.kind.starts_incident() && !alert.kind.is_aside();
+        let ended = self.owed.iter().map(|owed| &owed.alert).find(ends).map(|alert| alert.incident_id.clone());
+        let is_news = delivery::mark_delivered(&mut self.owed, alert_id, channel);
+        let is_owed = || self.owed.iter().any(|owed| owed.alert.alert_id == alert_id);
+        if let Some(incident_id) = ended.filter(|_| !is_owed()) {
+            self.ended.note(&incident_id);
+        }
+        is_news
     }
 
     /// Whether it changes too often to be told of each change.

@@ -7,6 +7,17 @@ use std::sync::Arc;
 /// Replaces each character that is not shown.
 const NOT_SHOWN: char = '\u{fffd}';
 
+/// A hash of `text` that is the same in every process, version and machine.
+///
+/// FNV-1a, then the finaliser of splitmix64, so that texts that differ in their last letter land far apart.
+pub(crate) fn stable_hash(text: &str) -> u64 {
+    let fnv =
+        text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
+    let mixed = (fnv ^ (fnv >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
 /// `text` as one line of at most `chars_max` characters, for a log, a terminal, a mail or a record.
 ///
 /// Line breaks and other white space become one space, and none at either end. A character that steers what stands around

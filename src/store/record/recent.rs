@@ -2,10 +2,12 @@
 //!
 //! Outcomes are `p200*1440@1795332600`: a run of 1,440 passes with status 200, the first of which began at that second. The letter is
 //! that of pass, fail or inconclusive, and the code is missing where there was no answer. Alerts are `down@1795332600250+5000`: of
-//! something that happened in that millisecond and was confirmed so many milliseconds later. The newest stand first.
+//! something that happened in that millisecond and was confirmed so many milliseconds later. Incidents that ended are `1f04c2aa`, a number
+//! made of the id of each. The newest stand first.
 
 use std::borrow::Cow;
 
+use api_health_core::incident::Ended;
 use api_health_core::recent::{Recent, Run, Told};
 use api_health_core::{AlertKind, Timestamp, Verdict};
 
@@ -30,6 +32,16 @@ pub(super) fn alerts(recent: &Recent) -> Cow<'static, str> {
 /// Reads both. What makes no sense is left out: nothing is decided by it.
 pub(super) fn read(outcomes: &str, alerts: &str) -> Recent {
     Recent::of(outcomes.split(' ').filter_map(run), alerts.split(' ').filter_map(told))
+}
+
+/// As text; empty where there are none.
+pub(super) fn ended(ended: &Ended) -> Cow<'static, str> {
+    ended.numbers().map(|number| format!("{number:08x}")).collect::<Vec<_>>().join(" ").into()
+}
+
+/// What makes no sense is left out.
+pub(super) fn read_ended(text: &str) -> Ended {
+    Ended::of(text.split(' ').filter_map(|number| u32::from_str_radix(number, 16).ok()))
 }
 
 fn run(text: &str) -> Option<Run> {
@@ -79,6 +91,9 @@ mod tests {
         assert_eq!(outcomes(&recent), "p200*1440@1795332600 f*2@1795332600");
         assert_eq!(alerts(&recent), "down@1795332600000+5000");
         assert_eq!(read(&outcomes(&recent), &alerts(&recent)), recent);
+        let ends = Ended::of([7, u32::MAX]);
+        assert_eq!((ended(&ends).as_ref(), read_ended(&ended(&ends))), ("00000007 ffffffff", ends));
+        assert_eq!((ended(&Ended::default()).as_ref(), read_ended(" x 100000000 0 -1 7 8 9")), ("", Ended::of([7, 8])));
         let odd = "p200*0@1 x200*1@1 p*@ ü*1@1 p2 f503*3@7 p99999*1@1";
         let read = read(odd, &format!("down up@x+1 down@+5 lost@1+1 down@1+{} up@-5+7", i128::MAX));
         assert_eq!((outcomes(&read), alerts(&read)), ("f503*3@7".into(), "up@-5+7".into()));

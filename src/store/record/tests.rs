@@ -8,7 +8,7 @@ use api_health_core::evidence::Certificate;
 use api_health_core::flap::Flap;
 use api_health_core::history::Story;
 use api_health_core::hold::Held;
-use api_health_core::incident::{Incident, ToldTo};
+use api_health_core::incident::{Ended, Incident, ToldTo};
 use api_health_core::maintenance::Maintenance;
 use api_health_core::recent::{Recent, Run, Told};
 use api_health_core::{Alert, AlertKind, Evidence, PhaseTimes};
@@ -131,6 +131,7 @@ fn down_and_owed() -> ApiState {
         held: None,
         flap: None,
         closed: vec![],
+        ended: Ended::default(),
         maintenance: None,
     }
 }

@@ -9,7 +9,7 @@ use api_health_actors::ports::{StateStore, StateWrite};
 use api_health_actors::testkit::store::MemoryStore;
 use api_health_core::delivery::{Delivery, OwedAlert};
 use api_health_core::evidence::Certificate;
-use api_health_core::incident::Incident;
+use api_health_core::incident::{Ended, Incident};
 use api_health_core::recent::{Recent, Run, Told};
 use api_health_core::state::{LastProbe, Streak};
 use api_health_core::{
@@ -198,6 +198,7 @@ pub(crate) fn rich(name: &str, version: u64) -> ApiState {
     let state = ApiState {
         version,
         recent: Recent::of(runs, [told]),
+        ended: Ended::of([7, u32::MAX]),
         status: if is_down { Status::Down } else { Status::Up },
         since: Some(began),
         streak: Some(Streak {

@@ -147,13 +147,14 @@ impl Keeper {
         }
     }
 
-    /// The record of an API was read after a conflict.
+    /// A record was read: that of a parent, or that of an API after a conflict. Only the conflict proves that the store takes writes.
     pub fn read(&mut self, call: u64, api_id: &ApiId, read: Read, now: Moment) {
         self.ledger.call_ended(call);
-        if !matches!(read, Read::Failed(_)) {
+        let is_of_a_parent = self.parent_was_read(call, &read, now.uptime);
+        if !is_of_a_parent && !matches!(read, Read::Failed(_)) {
             self.on_store_success(now);
         }
-        if self.parent_was_read(call, &read, now.uptime) || !self.ledger.is_awaiting(api_id, call) {
+        if is_of_a_parent || !self.ledger.is_awaiting(api_id, call) {
             self.pump(now);
             return self.answer_waiters();
         }

@@ -6,7 +6,7 @@ use super::history::Recording;
 use super::waits::{STORE_WAIT_PERMANENT, store_wait};
 use crate::alert::Alert;
 use crate::api::ApiConfig;
-use crate::delivery::{self, OWED_MAX};
+use crate::delivery::OWED_MAX;
 use crate::figures::ProbeFigures;
 use crate::state::ApiState;
 use crate::store::StateWrite;
@@ -163,7 +163,7 @@ impl Entry {
                 None => self.unstored(now).outages.push(Arc::clone(alert)),
             }
         }
-        if !delivery::mark_delivered(&mut self.state.owed, &alert.alert_id, channel) {
+        if !self.state.mark_delivered(&alert.alert_id, channel) {
             return false;
         }
         self.dirty = true;
@@ -316,7 +316,7 @@ impl Entry {
         self.state = ApiState { missed_ticks, ..stored };
         self.failures = 0;
         for (alert_id, channel) in deliveries {
-            if delivery::mark_delivered(&mut self.state.owed, &alert_id, &channel) {
+            if self.state.mark_delivered(&alert_id, &channel) {
                 self.dirty = true;
                 self.unstored(now).deliveries.push((alert_id, channel));
             }

@@ -144,12 +144,15 @@ impl Keeper {
             return None;
         }
         let state = &self.ledger.get(&api.api_id)?.state;
-        let mut waited = state.held.as_ref().map_or(Duration::ZERO, |held| now.wall.since(held.confirmed_at));
+        // What lies ahead was noted by a clock that was set back since: nothing waits for that time to come again.
+        let waited_since = |at: Timestamp| if at > now.wall { Duration::MAX } else { now.wall.since(at) };
+        let mut waited = state.held.as_ref().map_or(Duration::ZERO, |held| waited_since(held.confirmed_at));
         let failing_since = match (&state.streak, state.status) {
             (_, Status::Down) => state.since.unwrap_or(seen_at),
             (Some(streak), _) if streak.toward == Toward::Down => streak.first_at,
             _ => seen_at,
         };
+        let failing_since = failing_since.min(seen_at);
         let is_ours = self.owned.owns(parent);
         let (patience, known) = if is_ours {
             let entry = self.ledger.get(parent).filter(|entry| entry.is_watched())?;
@@ -167,9 +170,10 @@ impl Keeper {
             return Some(Hold::ParentDown(parent.clone()));
         }
         let is_suspect = known.streak.is_some();
-        let was_down_then = known.since.is_some_and(|since| since > seen_at);
+        let was_down_then = known.since.is_some_and(|since| since > seen_at && since <= now.wall);
         // The record of another worker is no witness to the minute: that one may be about to find out.
-        let is_asked = is_ours && known.last_probe.as_ref().is_some_and(|last| last.at >= failing_since);
+        let is_asked =
+            is_ours && known.last_probe.as_ref().is_some_and(|last| last.at >= failing_since && last.at <= now.wall);
         if is_asked && !is_suspect && !was_down_then {
             return None;
         }

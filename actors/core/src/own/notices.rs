@@ -8,8 +8,11 @@ use crate::api::ApiId;
 use crate::maintenance::{Maintenance, Selection};
 use crate::time::Timestamp;
 
-/// Asks that are kept; the oldest are dropped.
+/// Asks that are kept; the oldest are dropped, and those to withdraw an outage last.
 pub const ASKS_MAX: usize = 50;
+
+/// Of them, those to withdraw an outage; any more wait until these are done.
+pub const WITHDRAWALS_MAX: usize = 25;
 
 /// Alerts that one ask names; one that names more becomes an ask for all.
 pub const ASK_ALERTS_MAX: usize = 20;
@@ -54,6 +57,27 @@ pub enum AskFor {
     DropChannel { channel: String },
     /// Open a maintenance window for these APIs, or close it (`None`).
     Maintenance { of: Selection, window: Option<Maintenance> },
+}
+
+impl Ask {
+    pub(super) fn is_withdrawal(&self) -> bool {
+        matches!(self.what, AskFor::Withdraw { .. })
+    }
+
+    pub(super) fn is_retry(&self) -> bool {
+        matches!(self.what, AskFor::Retry { .. })
+    }
+}
+
+impl Notice {
+    /// It must not be dropped: an incident would stay open for ever.
+    pub(super) fn is_withdrawal(&self) -> bool {
+        matches!(self, Self::Ask(ask) if ask.is_withdrawal())
+    }
+
+    pub(super) fn is_same_ask(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Ask(ask), Self::Ask(other)) if ask.id == other.id)
+    }
 }
 
 /// The revision of the configs, and which APIs the last changes were about.

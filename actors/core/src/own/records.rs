@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::notices::{ASK_ALERTS_MAX, ASKS_MAX, Ask, AskFor, ConfigsRevision, Notice};
+use super::notices::{ASK_ALERTS_MAX, ASKS_MAX, Ask, AskFor, ConfigsRevision, Notice, WITHDRAWALS_MAX};
 use super::shards::Shard;
 use super::terms::Terms;
 use crate::heartbeat::Heartbeat;
@@ -246,14 +246,35 @@ impl Assignment {
                 {
                     *alert_ids = None; // trying more than was asked for harms nobody
                 }
+                while self.asks.len() >= ASKS_MAX {
+                    let place = self.place_to_give(&ask);
+                    self.asks.remove(place);
+                }
                 self.asks.push(ask);
-                let too_many = self.asks.len().saturating_sub(ASKS_MAX);
-                self.asks.drain(..too_many);
             }
             Notice::Done(id) => self.asks.retain(|ask| ask.id != id),
             Notice::ConfigsChanged(api_ids) => self.configs.change(api_ids),
             Notice::WritesSchema(schema) => self.writes_schema = self.writes_schema.max(schema),
         }
+    }
+
+    /// Whether a notice may be added now, or has to wait until others are done: of those to withdraw outages there may be hundreds at once,
+    /// and what people asked for must find room beside them. One at a time goes in whatever else is there.
+    pub(super) fn has_room_for(&self, notice: &Notice) -> bool {
+        let Notice::Ask(ask) = notice else { return true };
+        if !ask.is_withdrawal() || self.asks.iter().any(|known| known.id == ask.id) {
+            return true;
+        }
+        let withdrawals = self.asks.iter().filter(|ask| ask.is_withdrawal()).count();
+        let is_free = self.asks.len() < ASKS_MAX || self.asks.iter().any(Ask::is_retry);
+        withdrawals == 0 || (withdrawals < WITHDRAWALS_MAX && is_free)
+    }
+
+    /// Which of the asks gives its place to another one: the oldest, but none to withdraw an outage. Such a one takes the place of an ask to
+    /// try again first, which was done as soon as it was seen.
+    fn place_to_give(&self, to: &Ask) -> usize {
+        let retry = self.asks.iter().position(Ask::is_retry).filter(|_| to.is_withdrawal());
+        retry.or_else(|| self.asks.iter().position(|ask| !ask.is_withdrawal())).unwrap_or(0)
     }
 
     /// The shards of a session, with their epochs.

@@ -10,7 +10,7 @@ use api_health_core::flap::Flap;
 use api_health_core::history::Story;
 use api_health_core::history::story::CLOSED_MAX;
 use api_health_core::hold::Held;
-use api_health_core::incident::{Incident, ToldTo};
+use api_health_core::incident::{Ended, Incident, ToldTo};
 use api_health_core::maintenance::Maintenance;
 use api_health_core::recent::{Recent, Run, Told};
 use api_health_core::{Alert, AlertKind, Evidence, PhaseTimes};
@@ -216,14 +216,14 @@ fn told() -> impl Strategy<Value = ApiState> {
         (select(vec![Status::Unknown, Status::Up, Status::Down]), 1..u64::MAX, any::<u64>()),
         (time(), incident, option::of(last), closed),
         option::of((1..u32::MAX, time(), any::<u16>())),
-        (outbox, prop_oneof![Just(0), any::<u64>()], recent()),
+        (outbox, prop_oneof![Just(0), any::<u64>()], recent(), any::<[u32; 2]>().prop_map(Ended::of)),
     )
         .prop_map(
             |(
                 (status, version, missed_ticks),
                 (since, incident, last_probe, closed),
                 streak,
-                ((down, end, count, withdrawn), epoch, recent),
+                ((down, end, count, withdrawn), epoch, recent, ended),
             )| {
                 let is_down = status == Status::Down;
                 // In turn, and ending on what was told last.
@@ -246,6 +246,7 @@ fn told() -> impl Strategy<Value = ApiState> {
                     last_alerted,
                     owed: in_turn.chain(withdrawn).collect(),
                     closed,
+                    ended,
                     last_probe,
                     recent,
                     missed_ticks,

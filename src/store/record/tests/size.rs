@@ -55,6 +55,7 @@ fn longest_in_no_incident(error: &str) -> ApiState {
         streak: Some(Streak { toward: Toward::Down, request_fingerprint: u16::MAX, count: u32::MAX, first_at: end }),
         last_alerted: Status::Unknown,
         recent: Recent::of(runs, told),
+        ended: Ended::of([u32::MAX; 2]),
         missed_ticks: u64::MAX,
         ..ApiState::unknown(api_id.clone())
     };

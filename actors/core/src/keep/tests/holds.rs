@@ -1,12 +1,12 @@
 //! Whose alerts are held, by windows and by parents, and what is done when that is over.
 
 use super::*;
+use crate::Alerting;
 use crate::alert::AlertKind;
 use crate::maintenance::{Maintenance, Selection, Window};
-use crate::{Alerting, Status};
 
 /// A desk with these rows, which are up.
-fn desk(rows: &[ApiConfig]) -> Desk {
+pub(super) fn desk(rows: &[ApiConfig]) -> Desk {
     let mut desk = Desk::empty(setup());
     desk.gain(&grants(1, true));
     watch(&mut desk, rows);
@@ -17,7 +17,7 @@ fn desk(rows: &[ApiConfig]) -> Desk {
     desk
 }
 
-fn watch(desk: &mut Desk, rows: &[ApiConfig]) {
+pub(super) fn watch(desk: &mut Desk, rows: &[ApiConfig]) {
     let started: Vec<Arc<ApiConfig>> = rows.iter().cloned().map(Arc::new).collect();
     desk.rows.extend(started.iter().map(|row| (row.api_id.clone(), Arc::clone(row))));
     let roster = desk.rows.iter().map(|(id, row)| (id.clone(), Arc::clone(row))).collect();
@@ -26,13 +26,13 @@ fn watch(desk: &mut Desk, rows: &[ApiConfig]) {
     desk.take();
 }
 
-fn dependent(name: &str, parents: &[&str]) -> ApiConfig {
+pub(super) fn dependent(name: &str, parents: &[&str]) -> ApiConfig {
     let depends_on = parents.iter().map(|parent| id(parent)).collect();
     ApiConfig { alerting: Alerting { depends_on, ..Alerting::default() }.into(), ..row(name) }
 }
 
 /// How often this API was asked to be probed at once, since the last time that was looked.
-fn probed_again(desk: &mut Desk, name: &str) -> usize {
+pub(super) fn probed_again(desk: &mut Desk, name: &str) -> usize {
     let asked = desk.did(|effect| matches!(effect, Effect::ProbeAgain(api_id) if *api_id == id(name)));
     desk.others.clear();
     asked
@@ -234,114 +234,6 @@ fn a_dependent_that_fails_first_waits_until_its_parent_was_asked_and_no_longer()
     desk.finds("shop", Verdict::Fail);
     desk.all_goes_well();
     assert_eq!(desk.heard[4..], ["shop down"]);
-}
-
-/// A desk that does not own the parent `db`, whose record says that it is down, and owns a dependent of it, whose name is returned.
-fn desk_of_a_parent_elsewhere() -> (Desk, String) {
-    let theirs = id("db");
-    let ours =
-        (0..).map(|n| format!("shop-{n}")).find(|name| Shard::of(&id(name), SHARDS) != Shard::of(&theirs, SHARDS));
-    let ours = ours.unwrap();
-    let mut desk = Desk::empty(setup());
-    let not_theirs = |grant: &Grant| grant.shard != Shard::of(&theirs, SHARDS);
-    desk.gain(&grants(1, true).into_iter().filter(not_theirs).collect::<Vec<_>>());
-    watch(&mut desk, &[dependent(&ours, &["db"])]);
-    desk.finds(&ours, Verdict::Pass);
-    desk.store_answers();
-    desk.somebody_writes("db", |state| {
-        let incident = crate::incident::Incident {
-            incident_id: "db.1".into(),
-            started_at: Timestamp::default(),
-            reason: "refused".into(),
-            name: "db".into(),
-            url: String::new(),
-            owed_to: vec![],
-            reminders: 0,
-            confirmed_at: None,
-            told: Vec::new(),
-            evidence: None,
-        };
-        (state.version, state.status, state.since) = (1, Status::Down, Some(Timestamp::default()));
-        (state.incident, state.last_alerted) = (Some(Box::new(incident)), Status::Down);
-    });
-    (desk, ours)
-}
-
-#[test]
-fn of_a_parent_that_another_worker_owns_the_record_is_read() {
-    let (mut desk, ours) = desk_of_a_parent_elsewhere();
-    desk.goes_down(&ours);
-    desk.store_answers();
-    for _ in 0..120 {
-        desk.wait(1);
-        desk.all_goes_well();
-    }
-    assert_eq!((desk.heard.len(), probed_again(&mut desk, &ours)), (0, 0));
-    let now = moment(desk.now).wall;
-    desk.somebody_writes("db", |state| {
-        (state.status, state.since, state.incident, state.last_alerted) = (Status::Up, Some(now), None, Status::Up);
-    });
-    for _ in 0..10 {
-        desk.wait(1);
-        desk.store_answers();
-    }
-    assert_eq!(probed_again(&mut desk, &ours), 1);
-    desk.finds(&ours, Verdict::Fail);
-    desk.all_goes_well();
-    assert_eq!(desk.heard, [format!("{ours} down")]);
-}
-
-#[test]
-fn what_was_read_of_a_parent_long_ago_holds_nothing() {
-    let (mut desk, ours) = desk_of_a_parent_elsewhere();
-    desk.goes_down(&ours);
-    desk.store_answers();
-    // The store is dead, and nobody knows how the parent is any more.
-    for _ in 0..90 {
-        desk.wait(1);
-        desk.store_fails(&unavailable());
-        desk.finds(&ours, Verdict::Fail);
-        desk.attempts_end(&DeliveryResult::Delivered);
-    }
-    assert!(desk.heard.contains(&format!("{ours} down")), "{:?}", desk.heard);
-    // Hours later it is asked anew, and waited for.
-    let (mut desk, ours) = desk_of_a_parent_elsewhere();
-    desk.goes_down(&ours);
-    desk.store_answers();
-    desk.comes_back(&ours);
-    desk.somebody_writes("db", |state| {
-        (state.status, state.since, state.incident) = (Status::Up, Some(Timestamp::default()), None);
-        state.last_alerted = Status::Up;
-    });
-    desk.wait(7_200);
-    desk.finds(&ours, Verdict::Fail);
-    desk.finds(&ours, Verdict::Fail);
-    let why = desk.known(&ours).held.as_ref().map(|held| held.why.clone());
-    assert_eq!(why.as_deref(), Some("db, which it depends on, is probed first"));
-}
-
-#[test]
-fn a_new_owner_does_not_tell_what_is_held_before_it_has_read_how_the_parent_is() {
-    let theirs = id("db");
-    let ours =
-        (0..).map(|n| format!("shop-{n}")).find(|name| Shard::of(&id(name), SHARDS) != Shard::of(&theirs, SHARDS));
-    let ours = ours.unwrap();
-    let mut desk = Desk::empty(setup());
-    desk.gain(&grants(1, true));
-    watch(&mut desk, &[row("db"), dependent(&ours, &["db"])]);
-    desk.finds("db", Verdict::Pass);
-    desk.finds(&ours, Verdict::Pass);
-    desk.goes_down("db");
-    desk.goes_down(&ours);
-    desk.all_goes_well();
-    desk.wait(300);
-    desk.keeper = Keeper::new(setup(), moment(desk.now));
-    let not_theirs = |grant: &Grant| grant.shard != Shard::of(&theirs, SHARDS);
-    desk.gain(&grants(2, false).into_iter().filter(not_theirs).collect::<Vec<_>>());
-    watch(&mut desk, &[dependent(&ours, &["db"])]);
-    desk.finds(&ours, Verdict::Fail);
-    desk.all_goes_well();
-    assert_eq!(desk.heard, ["db down"]);
 }
 
 #[test]

@@ -4,12 +4,10 @@
 //! |---|---|
 //! | [`mod@delivering`] | when an alert goes out |
 //! | [`mod@conflicts`] | what it means that a record is another than expected |
-//! | [`mod@shards`] | shards that come and go |
-//! | [`mod@digests`] | many alerts in one message |
-//! | [`mod@channels`] | attempts, waits, and channels that nobody has |
-//! | [`mod@certificates`] | certificates that end soon |
-//! | [`mod@unclear`] | those of whom nothing can be told |
-//! | [`mod@holds`] | alerts that are held, and what becomes of them |
+//! | [`mod@shards`], [`mod@withdrawn`] | shards that come and go; what their former owners told |
+//! | [`mod@digests`], [`mod@channels`] | many alerts in one message; attempts, waits, and channels that nobody has |
+//! | [`mod@certificates`], [`mod@unclear`] | certificates that end soon; those of whom nothing can be told |
+//! | [`mod@holds`], [`mod@parents`] | alerts that are held, and what becomes of them; parents |
 //! | [`mod@history`] | what is recorded for people, and incidents that wait for history |
 //! | [`mod@watched`] | outcomes and rows |
 //! | [`mod@random`] | all of it in any order |
@@ -22,11 +20,13 @@ mod digests;
 mod flow;
 mod history;
 mod holds;
+mod parents;
 mod random;
 mod routing;
 mod shards;
 mod unclear;
 mod watched;
+mod withdrawn;
 
 use std::collections::{BTreeMap, VecDeque};
 

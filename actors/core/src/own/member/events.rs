@@ -91,6 +91,8 @@ pub enum Effect {
     Lost { shards: ShardSet, why: Loss },
     /// Nothing to do until then: send [`Event::Woke`] at that time.
     SleepUntil(BootTime),
+    /// This was not written, and will not be: too many wait, or the worker leaves.
+    NoticeDropped(Notice),
     /// The worker has left. Nothing follows.
     Left,
 }

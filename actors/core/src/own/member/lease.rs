@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{CallError, Doing, Effect, Leaving, Loss, Member};
+use super::{CallError, Doing, Effect, Loss, Member};
 use crate::heartbeat::Heartbeat;
 use crate::own::records::{Key, LeaseRecord, Role, WorkerRecord, WorkerState};
 use crate::own::shards::ShardSet;
@@ -180,9 +180,7 @@ impl Member {
     /// The last write: ends its own session.
     pub(super) fn end(&mut self, effects: &mut Vec<Effect>) {
         if self.lease.is_none() {
-            self.leaving = Leaving::Over;
-            effects.push(Effect::Left);
-            return;
+            return self.over(effects);
         }
         let mut record = self.record.clone();
         record.version = record.version.saturating_add(1);

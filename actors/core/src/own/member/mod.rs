@@ -10,7 +10,7 @@ mod swap;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::fleet::View;
 use super::notices::Notice;
@@ -24,7 +24,8 @@ use swap::Gain;
 
 pub use events::{CallError, Effect, Event, LeaseState, Loss};
 
-/// Notices that wait to be written; more are dropped.
+/// Notices that wait to be written; more are dropped, but none that asks to withdraw an outage: of those there are as many as outages that
+/// were told without the store.
 const NOTICES_MAX: usize = 50;
 
 /// Failed calls while the last shards are given back; after that the worker leaves without giving them back.
@@ -57,7 +58,7 @@ enum Doing {
     ReadingOwn,
     ReadingFleet { sent: BootTime, keys: Vec<Key>, read_so_far: Vec<LeaseRecord> },
     Fencing(Box<WorkerRecord>),
-    Swapping { assignment: Box<Assignment>, gains: BTreeMap<Shard, Gain>, notices: usize },
+    Swapping { assignment: Box<Assignment>, gains: BTreeMap<Shard, Gain>, notices: BTreeSet<usize> },
     Ending,
 }
 
@@ -146,9 +147,7 @@ impl Member {
             Event::Released(shards) => self.on_released(shards),
             Event::StoredEpoch { shard, epoch } => self.on_stored_epoch(shard, epoch),
             Event::Notice(notice) => {
-                if self.notices.len() < NOTICES_MAX {
-                    self.notices.push_back(notice);
-                }
+                self.take_notice(notice, &mut effects);
                 self.may_swap = true;
             }
             Event::Beat if self.lease.is_some() && self.is_quiet() => self.renew_at = now,
@@ -248,12 +247,9 @@ impl Member {
             Doing::Renewing { sent, record } => self.on_renewed(now, sent, *record, answer, effects),
             Doing::Fencing(record) => self.on_fenced(now, *record, answer),
             Doing::Swapping { assignment, gains, notices } => {
-                self.on_swapped(now, *assignment, gains, notices, answer, effects);
+                self.on_swapped(now, *assignment, gains, &notices, answer, effects);
             }
-            Doing::Ending => {
-                self.leaving = Leaving::Over;
-                effects.push(Effect::Left);
-            }
+            Doing::Ending => self.over(effects),
             other => self.doing = other, // an answer to nothing
         }
     }
@@ -273,6 +269,22 @@ impl Member {
             },
             other => self.doing = other,
         }
+    }
+
+    fn take_notice(&mut self, notice: Notice, effects: &mut Vec<Effect>) {
+        let others = self.notices.iter().filter(|waiting| !waiting.is_withdrawal()).count();
+        if !notice.is_withdrawal() && others >= NOTICES_MAX {
+            effects.push(Effect::NoticeDropped(notice));
+        } else if !self.notices.iter().any(|waiting| waiting.is_same_ask(&notice)) {
+            self.notices.push_back(notice);
+        }
+    }
+
+    /// The worker has left.
+    fn over(&mut self, effects: &mut Vec<Effect>) {
+        self.leaving = Leaving::Over;
+        effects.extend(self.notices.drain(..).map(Effect::NoticeDropped));
+        effects.push(Effect::Left);
     }
 
     fn on_leave(&mut self, effects: &mut Vec<Effect>) {

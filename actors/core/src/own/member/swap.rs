@@ -231,8 +231,12 @@ impl Member {
             next.owners.iter().filter_map(|own| own.owner.as_ref()).map(|owner| &owner.worker).collect();
         let lives = |worker: &WorkerId| fleet.others.get(worker).is_some_and(WorkerRecord::is_live);
         next.workers.retain(|worker| *worker == me.worker || owners.contains(worker) || lives(worker));
-        for notice in &self.notices {
-            next.apply(notice.clone());
+        let mut notices = BTreeSet::new();
+        for (place, notice) in self.notices.iter().enumerate() {
+            if next.has_room_for(notice) {
+                next.apply(notice.clone());
+                notices.insert(place);
+            }
         }
         let has_changed = next != fleet.assignment;
         if !release.is_empty() {
@@ -245,7 +249,7 @@ impl Member {
         }
         if !has_changed {
             self.released.clear();
-            self.notices.clear();
+            self.forget_notices(&notices);
             return false;
         }
         debug_assert!(
@@ -253,10 +257,15 @@ impl Member {
             "whoever may have lost its lease changes nothing"
         );
         next.version = next.version.saturating_add(1);
-        let notices = self.notices.len();
         let doing = Doing::Swapping { assignment: Box::new(next.clone()), gains, notices };
         self.put(LeaseRecord::Assignment(Box::new(next)), doing, effects);
         true
+    }
+
+    /// Those at these places are written. What came since stands behind them.
+    fn forget_notices(&mut self, written: &BTreeSet<usize>) {
+        let mut places = 0..;
+        self.notices.retain(|_| places.next().is_none_or(|place| !written.contains(&place)));
     }
 
     /// The epoch for taking a shard: above all that were ever seen, in the assignment or in its records.
@@ -271,7 +280,7 @@ impl Member {
         now: BootTime,
         assignment: Assignment,
         gains: BTreeMap<Shard, Gain>,
-        notices: usize,
+        notices: &BTreeSet<usize>,
         answer: Result<(), CallError>,
         effects: &mut Vec<Effect>,
     ) {
@@ -289,7 +298,7 @@ impl Member {
         self.released.retain(|shard, epoch| {
             assignment.ownership(*shard) == Ownership { owner: Some(me.clone()), epoch: *epoch }
         });
-        self.notices.drain(..notices.min(self.notices.len()));
+        self.forget_notices(notices);
         if let Some(fleet) = &mut self.fleet {
             fleet.assignment = assignment;
         }

@@ -1,6 +1,7 @@
 //! Workers that share a store in memory, second by second.
 
 mod leaving;
+mod withdrawals;
 mod world;
 
 use std::time::Duration;
