@@ -21,7 +21,7 @@ pub struct ResumePoint {
     pub counted_until: Moment,
     /// The last outcome was handed over and answered, and nothing is to be asked before the next tick.
     pub is_acknowledged: bool,
-    /// When the last outcome was found, in uptime.
+    /// When the last outcome was found, in monotonic time.
     pub probed_at: Option<Duration>,
     /// Missed ticks that the keeper does not know of yet.
     pub missed: u64,
@@ -39,7 +39,7 @@ impl ResumePoint {
 /// Shared by one life of a prober, which writes, and its supervisor, which reads.
 #[derive(Debug)]
 pub struct Liveness {
-    /// Uptime in milliseconds.
+    /// Monotonic time in milliseconds.
     expected_by_ms: AtomicU64,
     /// When the next probe is due, in the same; past while one is under way.
     due_ms: AtomicU64,
@@ -55,18 +55,18 @@ impl Liveness {
         liveness
     }
 
-    /// It does nothing until this uptime, and is heard of then.
+    /// It does nothing until this monotonic time, and is heard of then.
     pub fn idle_until(&self, due: Duration) {
         self.due_ms.store(u64::try_from(due.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.expect_by(due);
     }
 
-    /// Whether a probe is due or under way at the uptime `now`.
+    /// Whether a probe is due or under way at the monotonic time `now`.
     pub fn is_due(&self, now: Duration) -> bool {
         now.as_millis() >= u128::from(self.due_ms.load(Ordering::Relaxed))
     }
 
-    /// It will be heard of by this uptime, give or take [`SLACK`].
+    /// It will be heard of by this monotonic time, give or take [`SLACK`].
     pub fn expect_by(&self, by: Duration) {
         let by = by.saturating_add(SLACK).as_millis();
         self.expected_by_ms.store(u64::try_from(by).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -78,7 +78,7 @@ impl Liveness {
         self.due_ms.store(u64::MAX, Ordering::Relaxed);
     }
 
-    /// Whether it should have been heard of by the uptime `now`, and was not.
+    /// Whether it should have been heard of by the monotonic time `now`, and was not.
     pub fn is_overdue(&self, now: Duration) -> bool {
         now.as_millis() > u128::from(self.expected_by_ms.load(Ordering::Relaxed))
     }
@@ -95,11 +95,11 @@ mod tests {
 
     #[test]
     fn nobody_is_overdue_before_the_slack_is_over() {
-        let now = Moment { wall: api_health_core::Timestamp::default(), uptime: Duration::from_secs(100) };
-        let liveness = Liveness::new(ResumePoint::nothing(now), now.uptime);
-        assert!(!liveness.is_overdue(now.uptime + SLACK));
-        assert!(liveness.is_overdue(now.uptime + SLACK + Duration::from_millis(1)));
-        assert!(liveness.is_due(now.uptime));
+        let now = Moment { wall: api_health_core::Timestamp::default(), monotonic: Duration::from_secs(100) };
+        let liveness = Liveness::new(ResumePoint::nothing(now), now.monotonic);
+        assert!(!liveness.is_overdue(now.monotonic + SLACK));
+        assert!(liveness.is_overdue(now.monotonic + SLACK + Duration::from_millis(1)));
+        assert!(liveness.is_due(now.monotonic));
         liveness.idle_until(Duration::from_secs(500));
         assert!(!liveness.is_due(Duration::from_millis(499_999)) && liveness.is_due(Duration::from_secs(500)));
         assert!(!liveness.is_overdue(Duration::from_secs(500)));

@@ -99,10 +99,10 @@ impl Measured {
     }
 
     /// An attempt to deliver came to an end, so long after each of its changes.
-    pub(crate) fn attempted(&self, channel: &Arc<str>, came: &DeliveryResult, ages: impl Iterator<Item = Duration>) {
+    pub(crate) fn attempted(&self, channel: &Arc<str>, result: &DeliveryResult, ages: impl Iterator<Item = Duration>) {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let attempts = attempts.entry(Arc::clone(channel)).or_default();
-        match came {
+        match result {
             DeliveryResult::Delivered => {
                 attempts.delivered += 1;
                 ages.for_each(|age| self.alerts.note(&ALERT_BOUNDS_MS, age));

@@ -60,7 +60,7 @@ pub struct Look {
 pub struct OwnSide {
     witnesses: Arc<dyn Witnesses>,
     time: TimeBase,
-    /// When all was seen to be well last in each way, in milliseconds of uptime; 0: never.
+    /// When all was seen to be well last in each way, in milliseconds of monotonic time; 0: never.
     signs: [AtomicU64; Way::ALL.len()],
     named_at: AtomicU64,
     known: Mutex<Known>,
@@ -102,7 +102,7 @@ impl OwnSide {
         }
     }
 
-    /// An exchange is over, at the uptime `now`. The way in which its failure may be ours, if it may be and nothing speaks against
+    /// An exchange is over, at the monotonic time `now`. The way in which its failure may be ours, if it may be and nothing speaks against
     /// it yet: then [`Self::testimony`] is to be heard.
     pub fn saw(&self, api: &ApiConfig, observation: &Observation, now: Duration) -> Option<Way> {
         let address = network::address_of(api, observation);
@@ -280,24 +280,28 @@ impl OwnSide {
         let now = self.time.moment();
         let mut known = self.known();
         if known.newest_stamp.is_some_and(|newest| newest.since(now.wall) > CLOCK_BEHIND_MIN) {
-            known.behind_since.get_or_insert(now.uptime);
+            known.behind_since.get_or_insert(now.monotonic);
         } else if known.behind_since.take().is_some() {
-            self.sign(Way::Clock, now.uptime);
+            self.sign(Way::Clock, now.monotonic);
         }
         if let Some(fault) = self.clock_fault(&known, now.wall) {
-            known.clock.ill(Way::Clock, &fault, Duration::ZERO, now.uptime);
+            known.clock.ill(Way::Clock, &fault, Duration::ZERO, now.monotonic);
         }
         let well_at = |way| self.well_at(way);
-        let mut ask = known.network.asks(now.uptime);
-        let is_first = known.asked_first_at.map_or(ASKED_FIRST_AFTER, |at| at + ASKED_FIRST_AGAIN) <= now.uptime;
+        let mut ask = known.network.asks(now.monotonic);
+        let is_first = known.asked_first_at.map_or(ASKED_FIRST_AFTER, |at| at + ASKED_FIRST_AGAIN) <= now.monotonic;
         if is_first && !known.has_answered && ask.is_empty() {
-            known.asked_first_at = Some(now.uptime);
+            known.asked_first_at = Some(now.monotonic);
             ask = vec![Way::Lookup, Way::to(Ipv4Addr::LOCALHOST.into()), Way::to(Ipv6Addr::LOCALHOST.into())];
         }
         if ask.is_empty() {
-            ask = known.panel.asks(well_at, now.uptime);
+            ask = known.panel.asks(well_at, now.monotonic);
         }
-        Look { network: known.network.look(well_at, now.uptime), clock: known.clock.look(well_at, now.uptime), ask }
+        Look {
+            network: known.network.look(well_at, now.monotonic),
+            clock: known.clock.look(well_at, now.monotonic),
+            ask,
+        }
     }
 
     /// Asks the witnesses again in these ways, while something is wrong in them.

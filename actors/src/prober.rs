@@ -36,7 +36,7 @@ const OUTCOMES_IN_FLIGHT_MAX: u8 = 8;
 /// The longest sleep towards a due time on the wall clock; then the clock is read again.
 const WALL_SLEEP_MAX: Duration = Duration::from_secs(300);
 
-/// The same towards a due time in uptime.
+/// The same towards a due time in monotonic time.
 const UPTIME_SLEEP_MAX: Duration = Duration::from_secs(300);
 
 /// The clocks differ by more than this after one sleep: the wall clock was set.
@@ -174,7 +174,7 @@ impl Prober {
         }
         self.armed_at = now;
         self.armed_for = wait;
-        self.liveness.idle_until(self.armed_at.uptime.saturating_add(wait));
+        self.liveness.idle_until(self.armed_at.monotonic.saturating_add(wait));
         self.timer = Some(ctx.run_later(wait, Self::wake));
     }
 
@@ -211,16 +211,16 @@ impl Prober {
         };
         self.liveness.with(|resume| (resume.counted_until, resume.is_acknowledged) = (scheduled_for, false));
         // Up to one timeout of waiting for a permit, and one for the exchange.
-        self.liveness.expect_by(now.uptime.saturating_add(self.api.timeout.saturating_mul(2)));
+        self.liveness.expect_by(now.monotonic.saturating_add(self.api.timeout.saturating_mul(2)));
         self.context.stats.probe_began(lateness);
         self.probe(ctx);
     }
 
     /// When a first probe or a recheck should have begun, if this process was held up; else `now`.
     fn intended_start(&self, now: Moment) -> Moment {
-        let Moment { wall, uptime } = self.armed_at;
-        let intended = Moment { wall: wall.plus(self.armed_for), uptime: uptime + self.armed_for };
-        let held_up = now.uptime.saturating_sub(intended.uptime) >= HELD_UP_MIN;
+        let Moment { wall, monotonic } = self.armed_at;
+        let intended = Moment { wall: wall.plus(self.armed_for), monotonic: monotonic + self.armed_for };
+        let held_up = now.monotonic.saturating_sub(intended.monotonic) >= HELD_UP_MIN;
         if held_up && !clock_was_set(self.armed_at, now) { intended } else { now }
     }
 
@@ -250,30 +250,30 @@ impl Prober {
         };
         let now = self.context.time.moment();
         let not_ours = observation.took.saturating_add(observation.waited_for_host);
-        let since_due = now.uptime.saturating_sub(self.armed_at.uptime + self.armed_for);
+        let since_due = now.monotonic.saturating_sub(self.armed_at.monotonic + self.armed_for);
         if since_due.saturating_sub(not_ours) >= HELD_UP_MIN {
             self.context.stats.held_up();
         }
         self.count_missed(now);
-        self.liveness.with(|resume| (resume.counted_until, resume.probed_at) = (now, Some(now.uptime)));
-        self.liveness.expect_by(now.uptime); // the keeper answers at once
+        self.liveness.with(|resume| (resume.counted_until, resume.probed_at) = (now, Some(now.monotonic)));
+        self.liveness.expect_by(now.monotonic); // the keeper answers at once
         // The next due time is set first: it waits for nobody.
         if !self.is_once && !self.stopping {
             self.arm_by_schedule(now, ctx);
         }
-        let Some(way) = self.context.own_side.saw(&api, &observation, now.uptime) else {
+        let Some(way) = self.context.own_side.saw(&api, &observation, now.monotonic) else {
             let outcome = network::judge(&api, &observation, &Testimony::default());
             return self.on_judged(api, outcome, Asked { waited: Duration::ZERO, patience }, ctx);
         };
         self.judging = true;
         let own_side = Arc::clone(&self.context.own_side);
         let judging = async move {
-            let testimony = own_side.testimony(way, &api, &observation, now.uptime).await;
+            let testimony = own_side.testimony(way, &api, &observation, now.monotonic).await;
             (network::judge(&api, &observation, &testimony), api)
         };
         ctx.spawn(judging.into_actor(self).map(move |(outcome, api), prober, ctx| {
             prober.judging = false;
-            let waited = prober.context.time.uptime().saturating_sub(now.uptime);
+            let waited = prober.context.time.uptime().saturating_sub(now.monotonic);
             prober.on_judged(api, outcome, Asked { waited, patience }, ctx);
         }));
     }
@@ -398,13 +398,13 @@ fn sleep_for(due: Due, now: Moment) -> Duration {
     match due {
         Due::Wall(_) => due.wait(now).min(WALL_SLEEP_MAX),
         // A machine that was suspended has slept longer than it waited.
-        Due::Uptime(_) => due.wait(now).min(UPTIME_SLEEP_MAX),
+        Due::Monotonic(_) => due.wait(now).min(UPTIME_SLEEP_MAX),
     }
 }
 
 /// Whether the wall clock was set between `then` and `now`.
 fn clock_was_set(then: Moment, now: Moment) -> bool {
-    let passed = now.uptime.saturating_sub(then.uptime);
+    let passed = now.monotonic.saturating_sub(then.monotonic);
     let expected = then.wall.plus(passed);
     expected.since(now.wall).max(now.wall.since(expected)) > CLOCK_STEP_MIN
 }

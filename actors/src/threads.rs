@@ -18,7 +18,7 @@ const BEAT_EVERY: Duration = Duration::from_millis(500);
 pub struct Thread {
     /// `None`: beside whoever starts it, on the same thread, which goes on.
     arbiter: Option<Arbiter>,
-    /// When it moved last, in milliseconds of uptime. The caller's own thread cannot watch itself.
+    /// When it moved last, in milliseconds of monotonic time. The caller's own thread cannot watch itself.
     moved_ms: Arc<AtomicU64>,
 }
 
@@ -53,7 +53,7 @@ impl Thread {
         }
     }
 
-    /// How long it has not moved, at the uptime `now`.
+    /// How long it has not moved, at the monotonic time `now`.
     pub fn silent_for(&self, now: Duration) -> Duration {
         let moved = Duration::from_millis(self.moved_ms.load(Ordering::Relaxed));
         if self.arbiter.is_some() { now.saturating_sub(moved) } else { Duration::ZERO }
@@ -69,5 +69,5 @@ impl Drop for Thread {
 }
 
 fn uptime_ms(time: &TimeBase) -> u64 {
-    u64::try_from(time.moment().uptime.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(time.moment().monotonic.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,11 +1,11 @@
-//! The time on both clocks: the wall clock, and the uptime of the process.
+//! The time on both clocks: the wall clock, and the monotonic clock of the process.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::Timestamp;
 use api_health_core::schedule::Moment;
-use api_health_core::time::Uptime;
+use api_health_core::time::Monotonic;
 use tokio::time::Instant;
 
 use crate::ports::Clock;
@@ -20,7 +20,7 @@ pub struct TimeBase {
 }
 
 impl TimeBase {
-    /// Uptime counts from now.
+    /// Monotonic time counts from now.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let suspended_before = clock.suspended();
         Self { clock, started: Instant::now(), suspended_before }
@@ -28,12 +28,12 @@ impl TimeBase {
 
     /// Now, on both clocks.
     pub fn moment(&self) -> Moment {
-        Moment { wall: self.clock.now(), uptime: self.uptime() }
+        Moment { wall: self.clock.now(), monotonic: self.uptime() }
     }
 
     /// How long this process has been there, time included in which the machine was suspended: so a schedule goes on where it should
     /// be, and what was slept through is missed. Waiting does not count that time.
-    pub fn uptime(&self) -> Uptime {
+    pub fn uptime(&self) -> Monotonic {
         self.started.elapsed().saturating_add(self.suspended())
     }
 

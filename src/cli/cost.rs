@@ -116,7 +116,7 @@ fn mean_interval(schedule: &Schedule, now: Timestamp) -> Duration {
     if let Some(interval) = schedule.interval() {
         return interval;
     }
-    let at = |hour: u32| Moment { wall: now.plus(HOUR * hour), uptime: HOUR * hour };
+    let at = |hour: u32| Moment { wall: now.plus(HOUR * hour), monotonic: HOUR * hour };
     let ticks: u64 = (0..HOURS).map(|hour| schedule.missed(Slot::AT_TICK, at(hour), at(hour + 1))).sum();
     u32::try_from(ticks).ok().filter(|ticks| *ticks > 0).map_or(HOUR * HOURS, |ticks| HOUR * HOURS / ticks)
 }

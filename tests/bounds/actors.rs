@@ -130,7 +130,7 @@ fn so_many_outcomes_of_one_api_are_on_their_way_at_most() {
             own_side: Arc::new(OwnSide::new(Arc::new(NoWitnesses), TimeBase::new(Arc::new(world.clock.clone())))),
         });
         let now = shared.time.moment();
-        let liveness = Arc::new(Liveness::new(ResumePoint::nothing(now), now.uptime));
+        let liveness = Arc::new(Liveness::new(ResumePoint::nothing(now), now.monotonic));
         let init = ProberInit { start: Start::Scheduled, liveness };
         let prober = Prober::new(Arc::new(api("a", 1)), shared, init).start();
         seconds(100).await;

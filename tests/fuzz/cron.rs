@@ -123,7 +123,7 @@ proptest! {
         };
         let slot = Slot::of(&ApiId::parse(&id).unwrap());
         for wall in moments {
-            let now = Moment { wall, uptime: Duration::ZERO };
+            let now = Moment { wall, monotonic: Duration::ZERO };
             let due = soon(|| schedule.next_due(slot, now));
             if let Some(due) = due {
                 prop_assert!(matches!(due, Due::Wall(at) if at > wall), "{due:?} at {wall:?}");

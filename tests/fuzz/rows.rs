@@ -93,10 +93,10 @@ pub fn check_good(api: &ApiConfig) -> Result<(), TestCaseError> {
     prop_assert!(api.body.as_ref().is_none_or(|body| body.reveal().len() <= BODY_BYTES_MAX));
     prop_assert!((100..=999).any(|code| api.expected_status.contains(code)));
     prop_assert!((0..100).chain(600..1_000).all(|code| !api.expected_status.contains(code)));
-    let now = Moment { wall: NOW, uptime: std::time::Duration::ZERO };
+    let now = Moment { wall: NOW, monotonic: std::time::Duration::ZERO };
     match api.schedule.next_due(Slot::of(&api.api_id), now) {
         Some(Due::Wall(due)) => prop_assert!(due > NOW),
-        Some(Due::Uptime(_)) => {}
+        Some(Due::Monotonic(_)) => {}
         None => prop_assert!(false, "{:?} never comes due", api.schedule),
     }
     let shown = format!("{api:?}");

@@ -92,4 +92,4 @@ pub use secret::Secret;
 pub use state::{ApiState, Toward};
 pub use status::Status;
 pub use status_set::StatusSet;
-pub use time::{BootTime, Timestamp, Uptime};
+pub use time::{BootTime, Monotonic, Timestamp};

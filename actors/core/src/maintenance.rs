@@ -30,7 +30,7 @@ impl Window {
         let (from, until) = match self {
             Self::Once { from, until } => (*from, *until),
             Self::Again { opens, lasts } => {
-                let from = opens.last_tick(Moment { wall: now, uptime: Duration::ZERO })?;
+                let from = opens.last_tick(Moment { wall: now, monotonic: Duration::ZERO })?;
                 (from, from.plus(*lasts))
             }
         };
@@ -95,7 +95,7 @@ pub fn last_open(windows: &[Window], by_hand: Option<&Maintenance>, until: Times
     let configured = windows.iter().filter_map(|window| match window {
         Window::Once { from, until } => Some(*from..*until),
         Window::Again { opens, lasts } => {
-            let from = opens.last_tick(Moment { wall: until, uptime: Duration::ZERO })?;
+            let from = opens.last_tick(Moment { wall: until, monotonic: Duration::ZERO })?;
             Some(from..from.plus(*lasts))
         }
     });

@@ -2,7 +2,7 @@
 //!
 //! A child is started again after a delay that doubles with each death. Past `intensity` deaths within `period` it is
 //! given up: that is said loudly, and from then on it is tried only every `slow`. A child that then lives for
-//! a whole period starts with a clean slate. Pure arithmetic: times come in as uptime, and a child's own number spreads the delays.
+//! a whole period starts with a clean slate. Pure arithmetic: times come in as monotonic times, and a child's own number spreads the delays.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -61,7 +61,7 @@ pub struct Deaths {
 }
 
 impl Deaths {
-    /// Counts a death at uptime `now`. How soon the child is started again; `None`: it died too often. `spread` is the child's
+    /// Counts a death at the monotonic time `now`. How soon the child is started again; `None`: it died too often. `spread` is the child's
     /// own number: children that died together are not started together.
     pub fn count(&mut self, now: Duration, policy: &RestartPolicy, spread: u64) -> Option<Duration> {
         let bound = usize::try_from(policy.intensity).unwrap_or(usize::MAX).saturating_add(1);

@@ -34,7 +34,7 @@ pub struct Loaded {
 pub struct Accepted {
     /// The configs to run.
     pub roster: Roster,
-    /// Rows that may not have been read whole, as they were read (`None`: they are not there any more), and the uptime at which they
+    /// Rows that may not have been read whole, as they were read (`None`: they are not there any more), and the monotonic time at which they
     /// were read so first: what was there before runs until that is believed.
     pub doubted: BTreeMap<ApiId, (Duration, Option<Arc<ApiConfig>>)>,
     /// Nothing at all was there although there were several rows before, so that what was before was kept (P8).
@@ -44,7 +44,7 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    /// What the source is taken to say after it gave this at the uptime `now`: good rows as they are, refused rows in their last
+    /// What the source is taken to say after it gave this at the monotonic time `now`: good rows as they are, refused rows in their last
     /// good version, and those that are missing until that is believed.
     #[must_use]
     pub fn then(&self, loaded: &Loaded, now: Duration) -> Self {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::time::Uptime;
+use crate::time::Monotonic;
 
 /// The shortest time between two lines of one kind.
 pub const THROTTLE_PERIOD: Duration = Duration::from_secs(60);
@@ -10,13 +10,13 @@ pub const THROTTLE_PERIOD: Duration = Duration::from_secs(60);
 /// The throttle of one kind of line.
 #[derive(Clone, Debug, Default)]
 pub struct LogThrottle {
-    logged_at: Option<Uptime>,
+    logged_at: Option<Monotonic>,
     left_out: u64,
 }
 
 impl LogThrottle {
     /// Whether the line may be written at `now`: then, how many were suppressed since the last one.
-    pub fn allow(&mut self, now: Uptime) -> Option<u64> {
+    pub fn allow(&mut self, now: Monotonic) -> Option<u64> {
         if self.logged_at.is_some_and(|at| now.saturating_sub(at) < THROTTLE_PERIOD) {
             self.left_out = self.left_out.saturating_add(1);
             return None;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// A point in time: how long this process has run by then, on a clock that is never set. A span between two of them is a
 /// [`Duration`].
-pub type Uptime = Duration;
+pub type Monotonic = Duration;
 
 /// A point in time: how long this machine has run by then, suspension included, on a clock that is never set. Leases go by it.
 pub type BootTime = Duration;

@@ -106,7 +106,7 @@ fn obey(keeper: &mut Keeper, now: Moment) {
 fn hours(history: Option<HistorySetup>) -> Vec<usize> {
     let apis: Vec<Arc<ApiConfig>> = (0..APIS).map(api).collect();
     let at = |seconds: u64| Moment {
-        uptime: Duration::from_secs(1_000 + seconds),
+        monotonic: Duration::from_secs(1_000 + seconds),
         wall: Timestamp::from_millis(MIDNIGHT_MS).plus(Duration::from_secs(seconds)),
     };
     let before = HELD.load(Ordering::Relaxed);

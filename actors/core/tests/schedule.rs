@@ -39,7 +39,7 @@ fn slot() -> impl Strategy<Value = Slot> {
 }
 
 fn at(wall: i64) -> Moment {
-    Moment { wall: Timestamp::from_millis(wall), uptime: Duration::ZERO }
+    Moment { wall: Timestamp::from_millis(wall), monotonic: Duration::ZERO }
 }
 
 fn due(schedule: &Schedule, slot: Slot, now: Moment) -> Timestamp {
@@ -90,14 +90,14 @@ proptest! {
         interval in 1..100_000_u64, uptime_ms in 0..1_000_000_000_u64, slot in slot(), wall in wall(), other_wall in wall(),
     ) {
         let schedule = Schedule::every(Duration::from_secs(interval));
-        let uptime = Duration::from_millis(uptime_ms);
-        let ask = |wall: i64| match schedule.next_due(slot, Moment { wall: Timestamp::from_millis(wall), uptime }) {
-            Some(Due::Uptime(due)) => due,
+        let monotonic = Duration::from_millis(uptime_ms);
+        let ask = |wall: i64| match schedule.next_due(slot, Moment { wall: Timestamp::from_millis(wall), monotonic }) {
+            Some(Due::Monotonic(due)) => due,
             other => panic!("{other:?}"),
         };
         let next = ask(wall);
         prop_assert_eq!(next, ask(other_wall));
-        prop_assert!(next > uptime && next <= uptime + Duration::from_secs(interval).max(SPREAD_MAX));
+        prop_assert!(next > monotonic && next <= monotonic + Duration::from_secs(interval).max(SPREAD_MAX));
         let offset = slot.within(Duration::from_secs(interval));
         prop_assert_eq!((next - offset).as_millis() % u128::from(interval * 1_000), 0, "on the grid of its slot");
     }

@@ -144,12 +144,12 @@ impl StateKeeper {
             }
             Effect::WriteHistory { call, items } => self.write_history(call, items, ctx),
             Effect::ReadHistory { call, series, slots, limit } => self.read_history(call, series, slots, limit, ctx),
-            Effect::ProbeAgain(api_id) => self.ask_parent(SupervisorRequest::ProbeAgain(api_id), ctx),
+            Effect::ProbeAgain(api_id) => self.ask_supervisor(SupervisorRequest::ProbeAgain(api_id), ctx),
             Effect::ShardFenced { shard, epoch } => {
-                self.ask_parent(SupervisorRequest::ShardFenced { shard, epoch }, ctx);
+                self.ask_supervisor(SupervisorRequest::ShardFenced { shard, epoch }, ctx);
             }
-            Effect::ShardsReleased(shards) => self.ask_parent(SupervisorRequest::ShardsReleased(shards), ctx),
-            Effect::RequestWithdrawal(alert) => self.ask_parent(SupervisorRequest::Withdraw(alert), ctx),
+            Effect::ShardsReleased(shards) => self.ask_supervisor(SupervisorRequest::ShardsReleased(shards), ctx),
+            Effect::RequestWithdrawal(alert) => self.ask_supervisor(SupervisorRequest::Withdraw(alert), ctx),
             Effect::Flushed(waiter) => {
                 if let Some(waiter) = self.waiters.remove(&waiter) {
                     let _ = waiter.send(()); // whoever gave up waiting needs no answer
@@ -195,7 +195,7 @@ impl StateKeeper {
     }
 
     /// A parent that is gone has ended this actor, or is about to.
-    fn ask_parent(&self, asks: SupervisorRequest, ctx: &mut Context<Self>) {
+    fn ask_supervisor(&self, asks: SupervisorRequest, ctx: &mut Context<Self>) {
         ctx.spawn(self.deps.parent.send(asks).into_actor(self).map(|_, _, _| ()));
     }
 

@@ -167,7 +167,7 @@ impl Supervisor {
     }
 
     fn uptime(&self) -> Duration {
-        self.time.moment().uptime
+        self.time.moment().monotonic
     }
 
     /// Which thread a child is on.

@@ -26,7 +26,7 @@ pub(crate) struct Probers {
     /// Those that wait for a time, soonest first; one that was started or removed meanwhile is stepped over.
     due: BTreeSet<(Duration, ApiId)>,
     timer: Option<SpawnHandle>,
-    /// None of them is started before this uptime.
+    /// None of them is started before this monotonic time.
     next_start: Duration,
     /// How many there are, for whoever shows it.
     pub(crate) count: watch::Sender<usize>,
@@ -104,7 +104,7 @@ impl Supervisor {
         } else if is_missing && api.schedule.tick_is_open(now) {
             // Two probes within a moment could confirm a blip.
             let not_before = resume.probed_at.map_or(Duration::ZERO, |at| at.saturating_add(api.recheck_wait(now)));
-            let wait = wait.max(not_before.saturating_sub(now.uptime));
+            let wait = wait.max(not_before.saturating_sub(now.monotonic));
             (Start::Soon(wait), wait)
         } else {
             (Start::Scheduled, Duration::ZERO)
@@ -114,12 +114,12 @@ impl Supervisor {
             tracing::warn!(%api_id, missed, "ticks came while no prober ran");
         }
         let resume = ResumePoint { counted_until: now, missed: resume.missed.saturating_add(missed), ..resume };
-        let liveness = Arc::new(Liveness::new(resume, now.uptime.saturating_add(wait)));
+        let liveness = Arc::new(Liveness::new(resume, now.monotonic.saturating_add(wait)));
         let init = ProberInit { start, liveness: Arc::clone(&liveness) };
         let prober = move || Prober::new(api, shared, init);
         let child = self.start_child(ChildId::Prober(api_id.clone()), prober::MAILBOX_CAPACITY, ctx, prober);
         if let Some(slot) = self.probers.slots.get_mut(api_id) {
-            slot.state = State::Runs(LiveProber { child, began: now.uptime, liveness });
+            slot.state = State::Runs(LiveProber { child, began: now.monotonic, liveness });
         }
     }
 
@@ -138,8 +138,8 @@ impl Supervisor {
                     resume.counted_until = now;
                 }
                 if slot.faults.take_if(|faults| faults.given_up.is_some()).is_some() && until.is_some() {
-                    *until = Some(now.uptime);
-                    self.start_at(now.uptime, &api.api_id, ctx);
+                    *until = Some(now.monotonic);
+                    self.start_at(now.monotonic, &api.api_id, ctx);
                 }
             }
             State::Over => {}

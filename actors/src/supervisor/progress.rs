@@ -68,7 +68,7 @@ impl Handler<AskProgress> for Supervisor {
 
     fn handle(&mut self, AskProgress(asker): AskProgress, _: &mut Self::Context) -> Self::Result {
         let moment = self.time.moment();
-        let now = moment.uptime;
+        let now = moment.monotonic;
         let may_judge = self.watchdog.look(now);
         let asked_before = self.watchdog.asked(asker, now);
         let stuck = self.probers.slots.iter().filter(|(api_id, slot)| {
@@ -98,7 +98,7 @@ impl Supervisor {
     /// Whether a probe of it is due or under way.
     fn owes_a_probe(&self, api_id: &ApiId, slot: &ProberSlot, now: Moment) -> bool {
         let resume = match &slot.state {
-            State::Runs(running) => return running.liveness.is_due(now.uptime),
+            State::Runs(running) => return running.liveness.is_due(now.monotonic),
             State::Waits { resume, .. } => resume,
             State::Over => return false,
         };

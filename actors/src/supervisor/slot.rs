@@ -25,7 +25,7 @@ pub(crate) struct ProberSlot {
 
 pub(super) enum State {
     Runs(LiveProber),
-    /// It is started at this uptime; `None`: as soon as somebody takes its outcomes.
+    /// It is started at this monotonic time; `None`: as soon as somebody takes its outcomes.
     Waits {
         until: Option<Duration>,
         resume: ResumePoint,
@@ -46,7 +46,7 @@ pub(super) struct Faults {
     pub(super) deaths: Deaths,
     /// Why it is given up, in words, while it is.
     pub(super) given_up: Option<String>,
-    /// When a life of it was killed last because it hung, in uptime.
+    /// When a life of it was killed last because it hung, in monotonic time.
     hung_at: Option<Duration>,
     /// Lives in a row that were killed because they hung, with no outcome in between.
     hangs: u32,

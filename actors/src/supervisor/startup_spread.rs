@@ -59,7 +59,7 @@ mod tests {
 
     /// A Thursday, at 22:00.
     fn now() -> Moment {
-        Moment { wall: Timestamp::parse("2026-11-26T22:00:00Z").unwrap(), uptime: Duration::from_secs(3) }
+        Moment { wall: Timestamp::parse("2026-11-26T22:00:00Z").unwrap(), monotonic: Duration::from_secs(3) }
     }
 
     fn each(interval_seconds: u64, n: usize) -> Vec<ApiConfig> {

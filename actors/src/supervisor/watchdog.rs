@@ -38,7 +38,7 @@ const STUCK_MAX: u32 = 1;
 /// A thread of keeper or alerter gets so many times the time of one of probers, since there is no way back from it.
 const CHAIN_PATIENCE: u32 = 3;
 
-/// Times are in uptime, which begins with it.
+/// Times are in monotonic time, which begins with it.
 #[derive(Default)]
 pub(super) struct Watchdog {
     looked_at: Duration,

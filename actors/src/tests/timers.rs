@@ -20,7 +20,7 @@ use crate::testkit::stage::Chance;
 use crate::testkit::{VirtualClock, WORLD_BEGINS, api, in_virtual_time};
 use crate::timebase::TimeBase;
 
-/// What happened, and at which uptime.
+/// What happened, and at which monotonic time.
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Began,

@@ -194,20 +194,20 @@ impl Story {
         if self.not_probed.is_some() {
             return Next::Never("its prober was given up, and is tried again only now and then");
         }
-        let now = Moment { wall: self.now, uptime: Duration::ZERO };
+        let now = Moment { wall: self.now, monotonic: Duration::ZERO };
         if let (Some(_), Some(probe)) = (&self.state.streak, &self.state.last_probe) {
             return Next::At { at: probe.at.plus(config.recheck_wait(now)).max(self.now), is_recheck: true };
         }
         let slot = if app.settings.probe.spread { Slot::of(&config.api_id) } else { Slot::AT_TICK };
         match config.schedule.next_due(slot, now) {
             Some(Due::Wall(at)) => Next::At { at, is_recheck: false },
-            Some(due @ Due::Uptime(_)) => {
+            Some(due @ Due::Monotonic(_)) => {
                 let interval = config.schedule.interval().unwrap_or_default();
                 // The daemon of this machine tells when it started; of several workers it may be another that probes.
                 let Some(since) = daemon_start(app).await.filter(|_| beats.len() < 2) else {
                     return Next::Within(interval);
                 };
-                let now = Moment { uptime: self.now.since(since), ..now };
+                let now = Moment { monotonic: self.now.since(since), ..now };
                 let due = config.schedule.next_due(slot, now).unwrap_or(due);
                 Next::At { at: self.now.plus(due.wait(now)), is_recheck: false }
             }

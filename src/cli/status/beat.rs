@@ -76,7 +76,7 @@ pub(in crate::cli) fn overdue_words(beat: &Heartbeat, now: Timestamp) -> Option<
 /// Whether the row is older than the last probe should be, by the schedule at that time.
 pub(super) fn is_row_behind(row: &Row, now: Timestamp) -> bool {
     let (Some(probe), Some(config)) = (&row.state.last_probe, row.config()) else { return false };
-    let then = Moment { wall: probe.at, uptime: Duration::ZERO };
+    let then = Moment { wall: probe.at, monotonic: Duration::ZERO };
     let allowed = config.schedule.shortest_gap_from(then).saturating_add(config.timeout);
     now.since(probe.at) > allowed
 }

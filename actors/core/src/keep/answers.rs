@@ -14,7 +14,7 @@ use crate::schedule::Moment;
 use crate::state::ApiState;
 use crate::store::{CommitError, StoreError};
 use crate::throttle::LogThrottle;
-use crate::time::Uptime;
+use crate::time::Monotonic;
 
 /// Log lines that would otherwise come with each write.
 #[derive(Clone, Debug, Default)]
@@ -42,15 +42,15 @@ pub enum Read {
 impl Keeper {
     /// Sends as many batches as the store takes at once. Writes nothing unless the lease is held.
     pub(super) fn pump(&mut self, now: Moment) {
-        if self.lease != Lease::Held || (!self.flushing && !self.health.may_be_tried(now.uptime)) {
+        if self.lease != Lease::Held || (!self.flushing && !self.health.may_be_tried(now.monotonic)) {
             return;
         }
         let limits = self.setup.limits;
         while self.ledger.calls() < limits.batches_in_flight_max && self.ledger.has_queue() {
             let owned = &self.owned;
-            let writes = self.ledger.next_batch(limits.batch_max, |api_id| owned.epoch(api_id), now.uptime);
+            let writes = self.ledger.next_batch(limits.batch_max, |api_id| owned.epoch(api_id), now.monotonic);
             if !writes.is_empty() {
-                let call = self.ledger.call_began(now.uptime);
+                let call = self.ledger.call_began(now.monotonic);
                 self.effects.push(Effect::Commit { call, writes });
             }
         }
@@ -67,11 +67,11 @@ impl Keeper {
                 Ok(()) => {
                     self.on_store_success(now);
                     self.ledger.stored(&api_id);
-                    self.ledger.queue_if_dirty(&api_id, now.uptime, self.flushing);
+                    self.ledger.queue_if_dirty(&api_id, now.monotonic, self.flushing);
                     self.offer(&api_id, now);
                 }
                 Err(CommitError::Conflict) => {
-                    let call = self.ledger.call_began(now.uptime);
+                    let call = self.ledger.call_began(now.monotonic);
                     self.ledger.mark_in_flight(&api_id, call);
                     self.effects.push(Effect::Load { call, api_id });
                 }
@@ -85,7 +85,7 @@ impl Keeper {
 
     /// A write went through, or met a conflict: the store works.
     fn on_store_success(&mut self, now: Moment) {
-        self.health.record_success(now.uptime, &mut self.log);
+        self.health.record_success(now.monotonic, &mut self.log);
         self.report_store_recovery(now);
     }
 
@@ -97,9 +97,9 @@ impl Keeper {
             .and_then(|entry| entry.pending_write.as_ref())
             .map(|pending_write| pending_write.since);
         let others_went_through = began.is_some_and(|began| self.health.has_stored_since(began));
-        self.ledger.failed(api_id, now.uptime, matches!(error, StoreError::Misconfigured { .. }));
+        self.ledger.failed(api_id, now.monotonic, matches!(error, StoreError::Misconfigured { .. }));
         if others_went_through && !self.health.is_out() {
-            if let Some(lines_left_out) = self.throttles.one_record.allow(now.uptime) {
+            if let Some(lines_left_out) = self.throttles.one_record.allow(now.monotonic) {
                 let error = error.to_string();
                 self.log.push(LogEvent::OneRecord { api_id: api_id.clone(), error, lines_left_out });
             }
@@ -108,15 +108,15 @@ impl Keeper {
         self.on_store_failure(error, None, now);
     }
 
-    pub(super) fn on_store_failure(&mut self, error: &StoreError, beat_sent: Option<Uptime>, now: Moment) {
+    pub(super) fn on_store_failure(&mut self, error: &StoreError, beat_sent: Option<Monotonic>, now: Moment) {
         let waiting = self.ledger.waiting();
-        self.health.failed(error, beat_sent, (now.uptime, now.wall), waiting, &mut self.log);
+        self.health.failed(error, beat_sent, (now.monotonic, now.wall), waiting, &mut self.log);
     }
 
     /// A store that does not answer counts as down.
     pub(super) fn detect_hanging_store(&mut self, now: Moment) {
-        let hangs_for = |since: Option<Uptime>| {
-            since.map(|since| now.uptime.saturating_sub(since)).filter(|silent| *silent >= ANSWER_MAX)
+        let hangs_for = |since: Option<Monotonic>| {
+            since.map(|since| now.monotonic.saturating_sub(since)).filter(|silent| *silent >= ANSWER_MAX)
         };
         let no_answer = |silent: Duration, name: &str| {
             StoreError::Unavailable(format!("{name} has given no answer for {} s", silent.as_secs()))
@@ -132,7 +132,7 @@ impl Keeper {
     /// Alerts once that the store is down, after [`STORE_GONE_AFTER`](super::STORE_GONE_AFTER). The leader does.
     pub(super) fn report_store_outage(&mut self, now: Moment) {
         if self.owned.is_leader()
-            && let Some((why, since)) = self.health.take_outage_to_report(now.uptime)
+            && let Some((why, since)) = self.health.take_outage_to_report(now.monotonic)
         {
             let store = SelfMonitored::store(&self.setup.store_name);
             self.decide_about(&store, Some(why), now, since);
@@ -150,7 +150,7 @@ impl Keeper {
     /// A record was read: that of a parent, or that of an API after a conflict. Only the conflict proves that the store takes writes.
     pub fn read(&mut self, call: u64, api_id: &ApiId, read: Read, now: Moment) {
         self.ledger.call_ended(call);
-        let is_of_a_parent = self.parent_was_read(call, &read, now.uptime);
+        let is_of_a_parent = self.parent_was_read(call, &read, now.monotonic);
         if !is_of_a_parent && !matches!(read, Read::Failed(_)) {
             self.on_store_success(now);
         }
@@ -173,23 +173,23 @@ impl Keeper {
         let Some(epoch) = self.owned.epoch(api_id) else { return };
         let Some(entry) = self.ledger.get_mut(api_id) else { return };
         let (version, stored_epoch) = (stored.version, stored.epoch);
-        match entry.resolve_conflict(stored, epoch, now.uptime) {
+        match entry.resolve_conflict(stored, epoch, now.monotonic) {
             ConflictResolution::WasOurs => {
                 self.ledger.stored(api_id);
                 self.log.push(LogEvent::AnswerLost { api_id: api_id.clone() });
-                self.ledger.queue_if_dirty(api_id, now.uptime, self.flushing);
+                self.ledger.queue_if_dirty(api_id, now.monotonic, self.flushing);
             }
             ConflictResolution::HigherEpoch => {
                 self.effects.push(Effect::ShardFenced { shard: self.owned.shard(api_id), epoch: stored_epoch });
             }
             ConflictResolution::OldCopy => {
-                if let Some(lines_left_out) = self.throttles.old_copy.allow(now.uptime) {
+                if let Some(lines_left_out) = self.throttles.old_copy.allow(now.monotonic) {
                     self.log.push(LogEvent::OldCopy { api_id: api_id.clone(), version, lines_left_out });
                 }
                 self.ledger.queue(api_id);
             }
             ConflictResolution::Adopted { forgot, outages } => {
-                if let Some(lines_left_out) = self.throttles.other_record.allow(now.uptime) {
+                if let Some(lines_left_out) = self.throttles.other_record.allow(now.monotonic) {
                     self.log.push(LogEvent::Adopted { api_id: api_id.clone(), version, lines_left_out });
                 }
                 self.adopted(api_id, forgot, &outages, now);
@@ -225,7 +225,7 @@ impl Keeper {
     /// Somebody deleted the record: it is written again, and all others as well if it had been stored.
     fn gone(&mut self, api_id: &ApiId, now: Moment) {
         let was_stored = self.ledger.get(api_id).is_some_and(|entry| entry.stored_version > 0);
-        let others = self.ledger.on_record_lost(api_id, now.uptime);
+        let others = self.ledger.on_record_lost(api_id, now.monotonic);
         if was_stored {
             self.log.push(LogEvent::RecordGone { api_id: api_id.clone() });
         }
@@ -247,7 +247,7 @@ impl Keeper {
         if self.ledger.get(api_id).is_some_and(|entry| !entry.has_failed()) {
             self.log.push(LogEvent::RecordNewer { api_id: api_id.clone(), why });
         }
-        self.ledger.failed(api_id, now.uptime, true);
+        self.ledger.failed(api_id, now.monotonic, true);
     }
 
     pub(super) fn note_outbox(&mut self, api_id: &ApiId) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::api::ApiConfig;
 use crate::supervise::SLACK;
 use crate::throttle::LogThrottle;
-use crate::time::{Timestamp, Uptime};
+use crate::time::{Monotonic, Timestamp};
 
 /// The first heartbeat comes this soon after the start, or after its period if that is shorter: by then most APIs have been
 /// probed.
@@ -25,10 +25,10 @@ pub(super) struct Beats {
     is_on: bool,
     /// `None` with `run --once`.
     pub(super) period: Option<Duration>,
-    due: Option<Uptime>,
-    pub(super) under_way_since: Option<Uptime>,
+    due: Option<Monotonic>,
+    pub(super) under_way_since: Option<Monotonic>,
     /// When the last one failed; `None`: it did not.
-    failed_at: Option<Uptime>,
+    failed_at: Option<Monotonic>,
     /// The heartbeat at the end of `run --once` was sent.
     is_last: bool,
     /// Outcomes since `since`.
@@ -41,7 +41,7 @@ pub(super) struct Beats {
 
 impl Beats {
     /// `period`: `None` means that no heartbeat is written; `once`: there is one, at the end.
-    pub(super) fn new(period: Option<Duration>, once: bool, now: Uptime, wall: Timestamp) -> Self {
+    pub(super) fn new(period: Option<Duration>, once: bool, now: Monotonic, wall: Timestamp) -> Self {
         let is_on = period.is_some();
         let period = period.filter(|_| !once);
         Self {
@@ -73,13 +73,13 @@ impl Beats {
     }
 
     /// Whether one is due. One that is due while another is in flight is skipped, and a stall makes no burst.
-    pub(super) fn take_due(&mut self, now: Uptime, store_is_in_trouble: bool) -> bool {
+    pub(super) fn take_due(&mut self, now: Monotonic, store_is_in_trouble: bool) -> bool {
         let failed_at = self.failed_at.filter(|_| store_is_in_trouble && self.period.is_some());
         let is_tried_again = failed_at.is_some_and(|at| now.saturating_sub(at) >= BEAT_AGAIN_AFTER);
         (self.is_due(now) || is_tried_again) && self.under_way_since.is_none()
     }
 
-    fn is_due(&mut self, now: Uptime) -> bool {
+    fn is_due(&mut self, now: Monotonic) -> bool {
         let (Some(due), Some(period)) = (self.due, self.period) else { return false };
         if due > now {
             return false;
@@ -89,7 +89,7 @@ impl Beats {
     }
 
     /// One is sent: outcomes are counted from zero again.
-    pub(super) fn sent(&mut self, now: Uptime, wall: Timestamp) {
+    pub(super) fn sent(&mut self, now: Monotonic, wall: Timestamp) {
         self.sent = (std::mem::take(&mut self.outcomes), std::mem::replace(&mut self.since, wall));
         self.under_way_since = Some(now);
     }
@@ -101,7 +101,7 @@ impl Beats {
 
     /// It was not written: its outcomes count for the next one. Returns when it was sent, and, if it is time for a log line, how many
     /// were suppressed.
-    pub(super) fn failed(&mut self, now: Uptime) -> (Option<Uptime>, Option<u64>) {
+    pub(super) fn failed(&mut self, now: Monotonic) -> (Option<Monotonic>, Option<u64>) {
         let (outcomes, since) = self.sent;
         self.outcomes = self.outcomes.saturating_add(outcomes);
         self.since = since;
@@ -112,6 +112,6 @@ impl Beats {
 
 /// When the outcome of a probe that is due in `wait` counts as late: after one timeout of waiting for a permit, one for the exchange,
 /// and [`SLACK`]. `None`: never.
-pub(super) fn late_after(now: Uptime, wait: Duration, api: &ApiConfig) -> Option<Uptime> {
+pub(super) fn late_after(now: Monotonic, wait: Duration, api: &ApiConfig) -> Option<Monotonic> {
     now.checked_add(wait.saturating_add(api.timeout.saturating_mul(2)).saturating_add(SLACK))
 }

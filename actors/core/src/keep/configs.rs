@@ -98,7 +98,7 @@ impl Keeper {
             } else {
                 api.schedule.next_due(slot, now).map(|due| due.wait(now))
             };
-            let expected = wait.and_then(|wait| late_after(now.uptime, wait.saturating_add(starting), api));
+            let expected = wait.and_then(|wait| late_after(now.monotonic, wait.saturating_add(starting), api));
             // A recheck that is set already comes first.
             let asked_again = entry.late_after.filter(|_| entry.state.is_suspect());
             entry.late_after = expected.map(|at| asked_again.map_or(at, |again| again.max(at)));

@@ -35,11 +35,11 @@ impl Keeper {
             outcome.reasons = vec!["the config changed while this probe was running".into()];
         }
         if outcome.verdict == Verdict::Pass {
-            self.passed_at = Some(now.uptime);
+            self.passed_at = Some(now.monotonic);
         }
         entry.figures = Some(outcome.figures);
         entry.state.missed_ticks = entry.state.missed_ticks.saturating_add(missed_ticks);
-        entry.late_after = next_tick_in.and_then(|wait| beats::late_after(now.uptime, wait, &api));
+        entry.late_after = next_tick_in.and_then(|wait| beats::late_after(now.monotonic, wait, &api));
         let may_be_told = holds::may_be_told(&entry.state, &api, outcome.verdict);
         self.beats.count_outcome();
         if self.given_up.contains(api_id) {
@@ -64,7 +64,7 @@ impl Keeper {
         if next_tick_in.is_some_and(|wait| wait < asked_again_in)
             && let Some(entry) = self.ledger.get_mut(api_id)
         {
-            entry.late_after = beats::late_after(now.uptime, asked_again_in, &api);
+            entry.late_after = beats::late_after(now.monotonic, asked_again_in, &api);
         }
         self.note_history(&api, &outcome, missed_ticks, now);
         Some(asked_again_in)
@@ -103,11 +103,11 @@ impl Keeper {
             });
         }
         if !decision.must_store() {
-            return self.ledger.apply(api_id, decision, now.uptime); // what is held is as it was
+            return self.ledger.apply(api_id, decision, now.monotonic); // what is held is as it was
         }
         let had_held = self.ledger.get(api_id).is_some_and(|entry| entry.state.held.is_some());
         let is_enqueued = decision.enqueued;
-        self.ledger.apply(api_id, decision, now.uptime);
+        self.ledger.apply(api_id, decision, now.monotonic);
         self.note_held(api_id, had_held, is_enqueued);
     }
 }

@@ -16,7 +16,7 @@ use crate::api::ApiId;
 use crate::decide::withdraw;
 use crate::delivery;
 use crate::schedule::Moment;
-use crate::time::{Timestamp, Uptime};
+use crate::time::{Monotonic, Timestamp};
 
 /// An owed alert that could not be stored for this long is sent anyway: better twice than never (P5).
 pub const UNSTORED_MAX: Duration = Duration::from_secs(30);
@@ -68,7 +68,7 @@ enum May {
 }
 
 impl Keeper {
-    fn may_send(&self, api_id: &ApiId, entry: &Entry, alert_id: &str, now: Uptime) -> May {
+    fn may_send(&self, api_id: &ApiId, entry: &Entry, alert_id: &str, now: Monotonic) -> May {
         if !self.owned.owns(api_id) || self.owned.is_releasing(api_id) {
             return May::No;
         }
@@ -76,7 +76,7 @@ impl Keeper {
         if self.lease == Lease::Held && is_stored {
             return if self.shutting_down { May::No } else { May::Yes };
         }
-        let held_up = |since: Option<Uptime>| since.is_some_and(|since| now.saturating_sub(since) >= UNSTORED_MAX);
+        let held_up = |since: Option<Monotonic>| since.is_some_and(|since| now.saturating_sub(since) >= UNSTORED_MAX);
         // The alert that the store is down cannot be stored, so it goes out at once.
         let is_due = is_stored
             || held_up(entry.unstored_since())
@@ -117,9 +117,9 @@ impl Keeper {
         };
         for channel in &self.channels {
             if let Some(owed) = delivery::next_for(&entry.state.owed, channel)
-                && self.may_send(api_id, entry, &owed.alert.alert_id, now.uptime) != May::No
+                && self.may_send(api_id, entry, &owed.alert.alert_id, now.monotonic) != May::No
             {
-                self.delivery_queue.queue(api_id, channel, owed.alert.detected_at, now.uptime);
+                self.delivery_queue.queue(api_id, channel, owed.alert.detected_at, now.monotonic);
             }
         }
     }
@@ -132,15 +132,15 @@ impl Keeper {
 
     /// Sends as much as the channels have room for.
     pub(super) fn dispatch_due(&mut self, now: Moment) {
-        let hurry = self.flushing || self.is_retry_asked(now.uptime);
+        let hurry = self.flushing || self.is_retry_asked(now.monotonic);
         for channel in self.channels.clone() {
             loop {
-                let room = self.flows.entry(Arc::clone(&channel)).or_default().room(now.uptime);
+                let room = self.flows.entry(Arc::clone(&channel)).or_default().room(now.monotonic);
                 let waiting = self.delivery_queue.waiting(&channel, room);
                 let count = match self.setup.digest_above.get(&*channel) {
                     Some(above) => {
                         let pace = self.paces.entry(Arc::clone(&channel)).or_default();
-                        pace.next(waiting, *above, hurry, now.uptime)
+                        pace.next(waiting, *above, hurry, now.monotonic)
                     }
                     None => waiting.min(1),
                 };
@@ -159,13 +159,13 @@ impl Keeper {
             let Some(api_id) = self.delivery_queue.take(channel) else { break };
             let Some(entry) = self.ledger.get(&api_id) else { continue };
             let Some(owed) = delivery::next_for(&entry.state.owed, channel) else { continue };
-            let is_unstored = match self.may_send(&api_id, entry, &owed.alert.alert_id, now.uptime) {
+            let is_unstored = match self.may_send(&api_id, entry, &owed.alert.alert_id, now.monotonic) {
                 May::No => continue, // it is offered again later
                 may => may == May::Unstored,
             };
             if !alerts.is_empty() && is_unstored != unstored {
                 // The lease that one is sent under is not asked of the other.
-                self.delivery_queue.queue(&api_id, channel, owed.alert.detected_at, now.uptime);
+                self.delivery_queue.queue(&api_id, channel, owed.alert.detected_at, now.monotonic);
                 break;
             }
             unstored = is_unstored;
@@ -175,9 +175,9 @@ impl Keeper {
         if alerts.is_empty() {
             return;
         }
-        self.flows.entry(Arc::clone(channel)).or_default().began(now.uptime);
+        self.flows.entry(Arc::clone(channel)).or_default().began(now.monotonic);
         if let Some(above) = self.setup.digest_above.get(&**channel) {
-            self.paces.entry(Arc::clone(channel)).or_default().began(alerts.len(), *above, now.uptime);
+            self.paces.entry(Arc::clone(channel)).or_default().began(alerts.len(), *above, now.monotonic);
         }
         self.delivery_queue.began(alerts.iter().map(|alert| &alert.api_id), channel);
         self.effects.push(Effect::Deliver { channel: Arc::clone(channel), alerts, failures, unstored });
@@ -189,27 +189,29 @@ impl Keeper {
         channel: &Channel,
         alerts: &[Arc<Alert>],
         unstored: bool,
-        came: &DeliveryResult,
+        result: &DeliveryResult,
         now: Moment,
     ) {
         self.delivery_queue.ended(channel);
         let flow = self.flows.entry(Arc::clone(channel)).or_default();
-        match came {
+        match result {
             DeliveryResult::Delivered => flow.taken(alerts.len()),
-            DeliveryResult::Failed { patience: Some(patience), .. } => flow.asked_for_patience(*patience, now.uptime),
+            DeliveryResult::Failed { patience: Some(patience), .. } => {
+                flow.asked_for_patience(*patience, now.monotonic)
+            }
             DeliveryResult::Failed { patience: None, .. } => flow.failed(),
             DeliveryResult::DigestRefused { .. } | DeliveryResult::Cancelled => {}
         }
         if let Some(pace) = self.paces.get_mut(channel) {
-            match came {
+            match result {
                 DeliveryResult::Delivered => pace.taken(alerts.len()),
-                DeliveryResult::Failed { patience, .. } => pace.failed(alerts.len(), patience.is_some(), now.uptime),
-                DeliveryResult::DigestRefused { .. } => pace.refused(now.uptime),
+                DeliveryResult::Failed { patience, .. } => pace.failed(alerts.len(), patience.is_some(), now.monotonic),
+                DeliveryResult::DigestRefused { .. } => pace.refused(now.monotonic),
                 DeliveryResult::Cancelled => {}
             }
         }
         for alert in alerts {
-            self.settle(channel, alert, unstored, came, now);
+            self.settle(channel, alert, unstored, result, now);
         }
         self.pump(now);
         for alert in alerts {
@@ -220,22 +222,23 @@ impl Keeper {
     }
 
     /// Notes in the record of one API what came of an attempt.
-    fn settle(&mut self, channel: &Channel, alert: &Arc<Alert>, unstored: bool, came: &DeliveryResult, now: Moment) {
+    fn settle(&mut self, channel: &Channel, alert: &Arc<Alert>, unstored: bool, result: &DeliveryResult, now: Moment) {
         let api_id = &alert.api_id;
-        let wait = match came {
+        let wait = match result {
             DeliveryResult::Failed { wait, .. } => Some(*wait),
             DeliveryResult::Cancelled | DeliveryResult::DigestRefused { .. } => Some(CANCELLED_AGAIN_AFTER),
             DeliveryResult::Delivered => None,
         };
         // `None` as well where its shard was given up meanwhile.
-        let next_try = wait.filter(|_| self.ledger.get(api_id).is_some()).map(|wait| now.uptime.saturating_add(wait));
+        let next_try =
+            wait.filter(|_| self.ledger.get(api_id).is_some()).map(|wait| now.monotonic.saturating_add(wait));
         self.delivery_queue.next_try(api_id, channel, next_try);
-        match (self.ledger.get_mut(api_id), came) {
+        match (self.ledger.get_mut(api_id), result) {
             (None, DeliveryResult::Delivered) if unstored && alert.kind.starts_incident() => {
                 self.effects.push(Effect::RequestWithdrawal(Arc::clone(alert)));
             }
             (Some(entry), DeliveryResult::Delivered) => {
-                let is_news = entry.on_delivered(alert, channel, now.uptime);
+                let is_news = entry.on_delivered(alert, channel, now.monotonic);
                 if is_news {
                     entry.note_told(alert, channel, now.wall);
                     self.ledger.queue(api_id);
@@ -249,12 +252,12 @@ impl Keeper {
                 let at = now.wall.plus(wait.unwrap_or_default());
                 delivery::note_failure(&mut entry.state.owed, &alert.alert_id, channel, why, at);
                 entry.dirty = true;
-                if self.flushing || self.is_retry_asked(now.uptime) || self.ledger.checkpoint() > NOTED_WITHIN {
+                if self.flushing || self.is_retry_asked(now.monotonic) || self.ledger.checkpoint() > NOTED_WITHIN {
                     // A process that ends leaves nothing unsaved, whoever asked for a retry wants to see its result, and with
                     // checkpoints an hour apart people could not see why an alert does not come.
                     self.ledger.queue(api_id);
                 } else {
-                    self.ledger.write_at_checkpoint(api_id, now.uptime);
+                    self.ledger.write_at_checkpoint(api_id, now.monotonic);
                 }
             }
             _ => {}
@@ -262,7 +265,7 @@ impl Keeper {
     }
 
     /// Whether somebody asked for a retry a moment ago, and waits for what comes of it.
-    fn is_retry_asked(&self, now: Uptime) -> bool {
+    fn is_retry_asked(&self, now: Monotonic) -> bool {
         self.store_at_once_until.is_some_and(|until| now < until)
     }
 
@@ -273,7 +276,7 @@ impl Keeper {
             let noted = delivery::next_for(&entry.state.owed, channel).and_then(|owed| owed.delivery(channel));
             if let Some(at) = noted.and_then(|delivery| delivery.next_try_at).filter(|at| *at > now.wall) {
                 let wait = at.since(now.wall).min(RESUMED_BACKOFF_MAX);
-                self.delivery_queue.wait(api_id, channel, now.uptime.saturating_add(wait));
+                self.delivery_queue.wait(api_id, channel, now.monotonic.saturating_add(wait));
             }
         }
     }
@@ -287,7 +290,7 @@ impl Keeper {
             .iter()
             .filter_map(|api_id| Some((api_id.clone(), self.ledger.get(api_id).map(owed_of).filter(|owed| *owed > 0)?)))
             .collect();
-        self.store_at_once_until = Some(now.uptime.saturating_add(STORE_AT_ONCE_FOR));
+        self.store_at_once_until = Some(now.monotonic.saturating_add(STORE_AT_ONCE_FOR));
         self.delivery_queue.forget_waits(|api_id, _| meant.contains_key(api_id));
         self.flows.values_mut().for_each(Flow::try_now);
         self.offer_all(now);
@@ -307,7 +310,7 @@ impl Keeper {
             let ended = state.held.as_mut().and_then(|held| held.ended.as_mut());
             let incident = state.incident.as_mut().or(ended).filter(|incident| incident.started_at <= until);
             if incident.is_some_and(|incident| incident.drop_channel(channel)) || here > 0 {
-                entry.mark_unsaved(None, now.uptime);
+                entry.mark_unsaved(None, now.monotonic);
                 self.ledger.queue(&api_id);
                 dropped += here;
                 dropped_of.insert(api_id);
@@ -344,7 +347,7 @@ impl Keeper {
         if let Some(decision) = withdraw(state, outage, &channels, now.wall) {
             self.apply_decision(&outage.api_id, decision, now);
             let entry = self.ledger.entry(&outage.api_id);
-            channels.iter().for_each(|_| entry.add_delivered_unstored(outage, now.uptime));
+            channels.iter().for_each(|_| entry.add_delivered_unstored(outage, now.monotonic));
         }
     }
 

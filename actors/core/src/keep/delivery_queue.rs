@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::api::ApiId;
-use crate::time::{Timestamp, Uptime};
+use crate::time::{Monotonic, Timestamp};
 
 /// Attempts in flight at once through one channel. An alert that waits for its next try takes no place.
 pub const DELIVERIES_IN_FLIGHT_MAX: usize = 16;
@@ -21,7 +21,7 @@ enum DeliveryState {
     /// An attempt is under way.
     InFlight,
     /// The last attempt failed; it is tried again then.
-    Waiting(Uptime),
+    Waiting(Monotonic),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -34,7 +34,7 @@ pub(super) struct DeliveryQueue {
 
 impl DeliveryQueue {
     /// Queues an API, unless it is queued already, or an attempt is in flight or waits.
-    pub(super) fn queue(&mut self, api_id: &ApiId, channel: &Channel, decided_at: Timestamp, now: Uptime) {
+    pub(super) fn queue(&mut self, api_id: &ApiId, channel: &Channel, decided_at: Timestamp, now: Monotonic) {
         let key = (api_id.clone(), Arc::clone(channel));
         let is_busy = match self.states.get(&key) {
             Some(DeliveryState::Queued | DeliveryState::InFlight) => true,
@@ -82,7 +82,7 @@ impl DeliveryQueue {
     }
 
     /// The next attempt for this API, whose last one has ended, comes at `next`; `None`: when it is queued again.
-    pub(super) fn next_try(&mut self, api_id: &ApiId, channel: &Channel, next: Option<Uptime>) {
+    pub(super) fn next_try(&mut self, api_id: &ApiId, channel: &Channel, next: Option<Monotonic>) {
         let key = (api_id.clone(), Arc::clone(channel));
         if self.states.get(&key) == Some(&DeliveryState::InFlight) {
             match next {
@@ -93,7 +93,7 @@ impl DeliveryQueue {
     }
 
     /// The next try waits until then, unless one is in flight.
-    pub(super) fn wait(&mut self, api_id: &ApiId, channel: &Channel, until: Uptime) {
+    pub(super) fn wait(&mut self, api_id: &ApiId, channel: &Channel, until: Monotonic) {
         let state = self.states.entry((api_id.clone(), Arc::clone(channel))).or_insert(DeliveryState::Waiting(until));
         if *state != DeliveryState::InFlight {
             *state = DeliveryState::Waiting(until);

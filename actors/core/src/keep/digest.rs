@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::time::Uptime;
+use crate::time::Monotonic;
 
 /// The most alerts in one digest. With ids of the longest kind it still fits into one message of SNS.
 pub const DIGEST_ALERTS_MAX: usize = 50;
@@ -27,12 +27,12 @@ const ONE_BY_ONE_FOR: Duration = Duration::from_secs(3_600);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pace {
     /// When the last alerts went out alone: no more than may.
-    alone: VecDeque<Uptime>,
-    last: Option<Uptime>,
-    last_digest: Option<Uptime>,
+    alone: VecDeque<Monotonic>,
+    last: Option<Monotonic>,
+    last_digest: Option<Monotonic>,
     /// Since when some wait for others.
-    gathers_since: Option<Uptime>,
-    one_by_one_until: Option<Uptime>,
+    gathers_since: Option<Monotonic>,
+    one_by_one_until: Option<Monotonic>,
     /// Digests in a row that failed.
     digests_failed: u32,
     /// An alert alone went out since the last of them, to see whether that is taken. It is not waited for: the channel may hang.
@@ -44,12 +44,12 @@ pub(super) struct Pace {
 impl Pace {
     /// How many of those that wait go out in one message now. `above`: more than so many are a storm. `hurry`: nothing is gathered,
     /// since somebody waits for it.
-    pub(super) fn next(&mut self, waiting: usize, above: usize, hurry: bool, now: Uptime) -> usize {
+    pub(super) fn next(&mut self, waiting: usize, above: usize, hurry: bool, now: Monotonic) -> usize {
         if waiting == 0 || self.one_by_one_until.is_some_and(|until| now < until) {
             self.gathers_since = None;
             return waiting.min(1);
         }
-        let is_recent = |at: Uptime, within: Duration| now.saturating_sub(at) < within;
+        let is_recent = |at: Monotonic, within: Duration| now.saturating_sub(at) < within;
         let goes_on = self.last_digest.is_some_and(|at| is_recent(at, STORM_WITHIN));
         let alone = self.alone.iter().filter(|at| is_recent(**at, STORM_WITHIN)).count();
         if waiting <= above && alone < above && !goes_on {
@@ -71,7 +71,7 @@ impl Pace {
     }
 
     /// A message with so many alerts goes out.
-    pub(super) fn began(&mut self, alerts: usize, above: usize, now: Uptime) {
+    pub(super) fn began(&mut self, alerts: usize, above: usize, now: Monotonic) {
         self.last = Some(now);
         if alerts > 1 {
             self.last_digest = Some(now);
@@ -94,7 +94,7 @@ impl Pace {
     }
 
     /// One was not; but for that it may be taken later. `busy`: the channel asked for patience, which says nothing of digests.
-    pub(super) fn failed(&mut self, alerts: usize, busy: bool, now: Uptime) {
+    pub(super) fn failed(&mut self, alerts: usize, busy: bool, now: Monotonic) {
         match (alerts, self.takes_one) {
             (2.., true) if busy => self.takes_one = false,
             (2.., true) => self.refused(now),
@@ -105,7 +105,7 @@ impl Pace {
     }
 
     /// The channel refused a digest for good.
-    pub(super) fn refused(&mut self, now: Uptime) {
+    pub(super) fn refused(&mut self, now: Monotonic) {
         (self.digests_failed, self.takes_one) = (0, false);
         self.one_by_one_until = Some(now.saturating_add(ONE_BY_ONE_FOR));
     }
@@ -115,7 +115,7 @@ impl Pace {
 mod tests {
     use super::*;
 
-    const fn at(seconds: u64) -> Uptime {
+    const fn at(seconds: u64) -> Monotonic {
         Duration::from_secs(1_000 + seconds)
     }
 

@@ -10,7 +10,7 @@ use crate::delivery::OWED_MAX;
 use crate::figures::ProbeFigures;
 use crate::state::ApiState;
 use crate::store::StateWrite;
-use crate::time::{Timestamp, Uptime};
+use crate::time::{Monotonic, Timestamp};
 
 /// At most this many deliveries of one API are remembered while they cannot be stored. An alert beyond that may be sent twice, if
 /// the stored record turns out to be another one.
@@ -20,7 +20,7 @@ const UNSTORED_DELIVERIES_MAX: usize = 4 * OWED_MAX;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unstored {
     /// Since when there are any.
-    since: Uptime,
+    since: Monotonic,
     /// The ids of the alerts that these decisions owe, at most as many as an outbox holds.
     alerts: Vec<String>,
     /// Alerts that a channel has, by id: facts, whatever becomes of the decisions. At most [`UNSTORED_DELIVERIES_MAX`].
@@ -36,7 +36,7 @@ pub(super) struct Unstored {
 pub(super) struct PendingWrite {
     pub(super) write: StateWrite,
     /// When it was sent first.
-    pub(super) since: Uptime,
+    pub(super) since: Monotonic,
     /// What becomes stored by it.
     unstored: Option<Box<Unstored>>,
 }
@@ -48,12 +48,12 @@ pub(super) enum Writing {
     #[default]
     Idle,
     /// Only figures changed: the write may wait until then.
-    AtCheckpoint(Uptime),
+    AtCheckpoint(Monotonic),
     Queued,
     /// Sent, in the call of that number.
     InFlight(u64),
     /// It failed, and is tried again then.
-    Waiting(Uptime),
+    Waiting(Monotonic),
 }
 
 /// How a version conflict is resolved: what the stored record means for the owner of the API.
@@ -87,7 +87,7 @@ pub(super) struct Entry {
     pub(super) api: Option<Arc<ApiConfig>>,
     /// Since when a late write of a former owner may still land: until this owner has written the record with its own epoch (the
     /// seal). `None`: it is sealed, or needs no seal.
-    pub(super) unsealed_since: Option<Uptime>,
+    pub(super) unsealed_since: Option<Monotonic>,
     unstored: Option<Box<Unstored>>,
     pub(super) pending_write: Option<Box<PendingWrite>>,
     pub(super) writing: Writing,
@@ -96,7 +96,7 @@ pub(super) struct Entry {
     /// How often the store had lost its data when this was stored last (`Ledger::store_wipes`).
     pub(super) stored_after_wipes: u32,
     /// The next outcome is late after this; `None`: none is expected.
-    pub(super) late_after: Option<Uptime>,
+    pub(super) late_after: Option<Monotonic>,
     /// What is recorded of it for people, once it was probed.
     pub(super) recording: Option<Box<Recording>>,
     /// Until when it was watched before, where another process or owner did that.
@@ -111,7 +111,7 @@ pub(super) struct Entry {
 
 impl Entry {
     /// An API as it was stored, or unknown.
-    pub(super) fn new(state: ApiState, unsealed_since: Option<Uptime>) -> Self {
+    pub(super) fn new(state: ApiState, unsealed_since: Option<Monotonic>) -> Self {
         Self {
             stored_version: state.version,
             state,
@@ -138,7 +138,7 @@ impl Entry {
     }
 
     /// Notes that a decision is not stored yet, and which alert it owes.
-    pub(super) fn mark_unsaved(&mut self, alert: Option<&Alert>, now: Uptime) {
+    pub(super) fn mark_unsaved(&mut self, alert: Option<&Alert>, now: Monotonic) {
         self.dirty = true;
         if let Some(unstored) = &mut self.unstored {
             let is_owed = |alert_id: &String| self.state.owed.iter().any(|owed| owed.alert.alert_id == *alert_id);
@@ -147,12 +147,12 @@ impl Entry {
         self.unstored(now).alerts.extend(alert.map(|alert| alert.alert_id.clone()));
     }
 
-    fn unstored(&mut self, now: Uptime) -> &mut Unstored {
+    fn unstored(&mut self, now: Monotonic) -> &mut Unstored {
         self.unstored.get_or_insert_with(|| Box::new(Unstored { since: now, ..Unstored::default() }))
     }
 
     /// A channel has an alert. Whether that was not known before.
-    pub(super) fn on_delivered(&mut self, alert: &Arc<Alert>, channel: &Arc<str>, now: Uptime) -> bool {
+    pub(super) fn on_delivered(&mut self, alert: &Arc<Alert>, channel: &Arc<str>, now: Monotonic) -> bool {
         if !alert.kind.starts_incident() {
             self.on_end_delivered(alert);
         } else if !self.is_stored(&alert.alert_id) {
@@ -199,7 +199,7 @@ impl Entry {
     }
 
     /// One more channel has an outage that is not in the store.
-    pub(super) fn add_delivered_unstored(&mut self, alert: &Arc<Alert>, now: Uptime) {
+    pub(super) fn add_delivered_unstored(&mut self, alert: &Arc<Alert>, now: Monotonic) {
         self.unstored(now).outages.push(Arc::clone(alert));
     }
 
@@ -209,7 +209,7 @@ impl Entry {
     }
 
     /// Since when a decision or a delivery has been waiting for the store.
-    pub(super) fn unstored_since(&self) -> Option<Uptime> {
+    pub(super) fn unstored_since(&self) -> Option<Monotonic> {
         self.all_unstored().map(|unstored| unstored.since).next()
     }
 
@@ -224,7 +224,7 @@ impl Entry {
     }
 
     /// What to write now: the pending write, unchanged, or a new one.
-    pub(super) fn begin_write(&mut self, epoch: u64, call: u64, now: Uptime) -> StateWrite {
+    pub(super) fn begin_write(&mut self, epoch: u64, call: u64, now: Monotonic) -> StateWrite {
         self.writing = Writing::InFlight(call);
         if let Some(pending_write) = &self.pending_write {
             return pending_write.write.clone();
@@ -251,7 +251,7 @@ impl Entry {
     }
 
     /// The write failed, and is tried again after a while.
-    pub(super) fn failed(&mut self, now: Uptime, a_person_must_act: bool) {
+    pub(super) fn failed(&mut self, now: Monotonic, a_person_must_act: bool) {
         let wait = if a_person_must_act {
             STORE_WAIT_PERMANENT
         } else {
@@ -293,7 +293,7 @@ impl Entry {
 
     /// The stored record is not the expected one: decides which of the two counts, for the owner with `epoch`. Deliveries stay
     /// delivered either way.
-    pub(super) fn resolve_conflict(&mut self, stored: ApiState, epoch: u64, now: Uptime) -> ConflictResolution {
+    pub(super) fn resolve_conflict(&mut self, stored: ApiState, epoch: u64, now: Monotonic) -> ConflictResolution {
         if self.pending_write.as_ref().is_some_and(|pending_write| *pending_write.write.state == stored) {
             self.stored();
             return ConflictResolution::WasOurs;

@@ -4,17 +4,17 @@
 use std::time::Duration;
 
 use super::delivery_queue::DELIVERIES_IN_FLIGHT_MAX;
-use crate::time::Uptime;
+use crate::time::Monotonic;
 
 /// The flow of alerts through one channel.
 #[derive(Clone, Debug)]
 pub(super) struct Flow {
     /// The channel asked for patience.
-    paused_until: Option<Uptime>,
+    paused_until: Option<Monotonic>,
     /// Attempts that may be under way at once: one after it asked for patience, and one more with each that ends otherwise.
     room: usize,
     /// Since when something has been under way or waiting, and how many alerts were taken since.
-    busy_since: Option<Uptime>,
+    busy_since: Option<Monotonic>,
     taken: usize,
 }
 
@@ -26,12 +26,12 @@ impl Default for Flow {
 
 impl Flow {
     /// Attempts that may be under way now.
-    pub(super) fn room(&self, now: Uptime) -> usize {
+    pub(super) fn room(&self, now: Monotonic) -> usize {
         if self.paused_until.is_some_and(|until| now < until) { 0 } else { self.room }
     }
 
     /// A message goes out.
-    pub(super) fn began(&mut self, now: Uptime) {
+    pub(super) fn began(&mut self, now: Monotonic) {
         self.busy_since.get_or_insert(now);
     }
 
@@ -51,7 +51,7 @@ impl Flow {
     }
 
     /// The channel asked to be left alone for so long.
-    pub(super) fn asked_for_patience(&mut self, wait: Duration, now: Uptime) {
+    pub(super) fn asked_for_patience(&mut self, wait: Duration, now: Monotonic) {
         let until = now.saturating_add(wait);
         self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
         self.room = 1;
@@ -68,7 +68,7 @@ impl Flow {
     }
 
     /// How long so many alerts will take, at the pace since it has been busy; `None`: it has taken too few to tell.
-    pub(super) fn time_left(&self, alerts: usize, now: Uptime) -> Option<Duration> {
+    pub(super) fn time_left(&self, alerts: usize, now: Monotonic) -> Option<Duration> {
         let busy = now.saturating_sub(self.busy_since?);
         time_left(alerts, self.taken, busy)
     }
@@ -84,7 +84,7 @@ pub fn time_left(waiting: usize, taken: usize, span: Duration) -> Option<Duratio
 mod tests {
     use super::*;
 
-    const fn at(seconds: u64) -> Uptime {
+    const fn at(seconds: u64) -> Monotonic {
         Duration::from_secs(1_000 + seconds)
     }
 

@@ -6,7 +6,7 @@ use super::log_event::LogEvent;
 use super::waits::store_wait;
 use crate::store::StoreError;
 use crate::throttle::LogThrottle;
-use crate::time::{Timestamp, Uptime};
+use crate::time::{Monotonic, Timestamp};
 
 /// A call without an answer for this long counts as failed, whatever comes of it. Calls to DynamoDB time out before.
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(15);
@@ -17,11 +17,11 @@ pub const STORE_GONE_AFTER: Duration = Duration::from_secs(30);
 /// The store takes no writes at present.
 #[derive(Clone, Debug)]
 struct StoreOutage {
-    since: Uptime,
+    since: Monotonic,
     since_wall: Timestamp,
     /// Failed tries, for the backoff.
     failures: u32,
-    not_before: Uptime,
+    not_before: Monotonic,
     error: StoreError,
     /// Writes of states fail, not only heartbeats.
     is_of_states: bool,
@@ -35,7 +35,7 @@ struct StoreOutage {
 pub(super) struct Health {
     outage: Option<StoreOutage>,
     /// When the last write went through.
-    stored_at: Option<Uptime>,
+    stored_at: Option<Monotonic>,
     throttle: LogThrottle,
 }
 
@@ -45,7 +45,7 @@ impl Health {
     }
 
     /// Whether a write may be tried now.
-    pub(super) fn may_be_tried(&self, now: Uptime) -> bool {
+    pub(super) fn may_be_tried(&self, now: Monotonic) -> bool {
         self.outage.as_ref().is_none_or(|outage| outage.not_before <= now)
     }
 
@@ -56,19 +56,19 @@ impl Health {
     }
 
     /// Whether a write went through after `then`.
-    pub(super) fn has_stored_since(&self, then: Uptime) -> bool {
+    pub(super) fn has_stored_since(&self, then: Monotonic) -> bool {
         self.stored_at.is_some_and(|at| at > then)
     }
 
     /// A write went through, or met a conflict.
-    pub(super) fn record_success(&mut self, now: Uptime, log: &mut Vec<LogEvent>) {
+    pub(super) fn record_success(&mut self, now: Monotonic, log: &mut Vec<LogEvent>) {
         self.stored_at = Some(now);
         self.clear_outage(now, log);
     }
 
     /// A heartbeat was written. Returns whether the store works, which that does not prove while writes of states fail: a heartbeat
     /// is small and unconditional.
-    pub(super) fn record_beat(&mut self, now: Uptime, log: &mut Vec<LogEvent>) -> bool {
+    pub(super) fn record_beat(&mut self, now: Monotonic, log: &mut Vec<LogEvent>) -> bool {
         let is_well = self.outage.as_ref().is_none_or(|outage| !outage.is_of_states);
         if is_well {
             self.clear_outage(now, log);
@@ -76,7 +76,7 @@ impl Health {
         is_well
     }
 
-    fn clear_outage(&mut self, now: Uptime, log: &mut Vec<LogEvent>) {
+    fn clear_outage(&mut self, now: Monotonic, log: &mut Vec<LogEvent>) {
         if let Some(outage) = self.outage.take()
             && outage.is_logged
         {
@@ -89,8 +89,8 @@ impl Health {
     pub(super) fn failed(
         &mut self,
         error: &StoreError,
-        beat_sent: Option<Uptime>,
-        now: (Uptime, Timestamp),
+        beat_sent: Option<Monotonic>,
+        now: (Monotonic, Timestamp),
         waiting: usize,
         log: &mut Vec<LogEvent>,
     ) {
@@ -128,7 +128,7 @@ impl Health {
     }
 
     /// Once, when it is time for the alert: why the store is down, and since when.
-    pub(super) fn take_outage_to_report(&mut self, now: Uptime) -> Option<(String, Timestamp)> {
+    pub(super) fn take_outage_to_report(&mut self, now: Monotonic) -> Option<(String, Timestamp)> {
         let outage = self.outage.as_mut()?;
         if outage.is_alerted || now.saturating_sub(outage.since) < STORE_GONE_AFTER {
             return None;

@@ -23,7 +23,7 @@ use crate::state::ApiState;
 use crate::status::Status;
 use crate::store::StoreError;
 use crate::throttle::LogThrottle;
-use crate::time::{Timestamp, Uptime};
+use crate::time::{Monotonic, Timestamp};
 use reading::Wanted;
 
 /// The longest pause after a call that failed; the first takes a second, and each further one twice as long.
@@ -73,9 +73,9 @@ pub(super) struct HistoryQueue {
     busy: HashMap<ApiId, usize>,
     next_call: u64,
     failures: u32,
-    paused_until: Uptime,
+    paused_until: Monotonic,
     /// Whoever waits for history waits no longer than until then.
-    waited_for_until: Option<Uptime>,
+    waited_for_until: Option<Monotonic>,
     dropped: u64,
     failing: LogThrottle,
     dropping: LogThrottle,
@@ -118,7 +118,7 @@ impl HistoryQueue {
     }
 
     /// Some were not answered with success, and are tried again later.
-    fn pause(&mut self, error: &StoreError, now: Uptime, log: &mut Vec<LogEvent>) {
+    fn pause(&mut self, error: &StoreError, now: Monotonic, log: &mut Vec<LogEvent>) {
         let wait = match error {
             StoreError::Unavailable(_) => Duration::from_secs(1 << self.failures.min(6)).min(PAUSE_MAX),
             StoreError::Misconfigured { .. } => PAUSE_MAX,
@@ -157,12 +157,12 @@ impl Keeper {
     pub(super) fn note_history(&mut self, api: &ApiConfig, outcome: &Outcome, missed: u64, now: Moment) {
         let Some(setup) = self.history.setup else { return };
         let Some(entry) = self.ledger.get_mut(&api.api_id) else { return };
-        let vouches = entry.late_after.map_or(Duration::ZERO, |late| late.saturating_sub(now.uptime));
+        let vouches = entry.late_after.map_or(Duration::ZERO, |late| late.saturating_sub(now.monotonic));
         let is_new = entry.recording.is_none();
         let (state, recording) = (&entry.state, &mut entry.recording);
         let recording = recording.get_or_insert_with(|| Box::new(Recording::new(outcome.started_at)));
         let dropped = recording.recorder.note(outcome, missed, now.wall.plus(vouches), &windows_of(Some(api), state));
-        self.note_dropped(dropped, now.uptime);
+        self.note_dropped(dropped, now.monotonic);
         if is_new {
             let turn = api.api_id.stable_hash() % period_ms(&setup);
             self.history.turns.insert((turn, Some(api.api_id.clone())));
@@ -175,7 +175,7 @@ impl Keeper {
         let Some(entry) = self.ledger.get_mut(api_id) else { return };
         let Some(recording) = &mut entry.recording else { return };
         let dropped = recording.recorder.account(now.wall, &windows_of(entry.api.as_deref(), &entry.state));
-        self.note_dropped(dropped, now.uptime);
+        self.note_dropped(dropped, now.monotonic);
     }
 
     /// It is watched no longer.
@@ -186,7 +186,7 @@ impl Keeper {
         }
     }
 
-    fn note_dropped(&mut self, days: usize, now: Uptime) {
+    fn note_dropped(&mut self, days: usize, now: Monotonic) {
         self.history.dropped += days as u64;
         if self.history.dropped > 0 && self.history.dropping.allow(now).is_some() {
             self.log.push(LogEvent::HistoryDropped { days: mem::take(&mut self.history.dropped) });

@@ -20,7 +20,7 @@ use crate::schedule::Moment;
 use crate::state::{ApiState, Toward};
 use crate::status::Status;
 use crate::text;
-use crate::time::{Timestamp, Uptime};
+use crate::time::{Monotonic, Timestamp};
 
 /// The APIs that need each API, directly.
 pub type Dependents = BTreeMap<ApiId, BTreeSet<ApiId>>;
@@ -57,17 +57,17 @@ pub(super) struct Holds {
     /// Calls that read those.
     calls: HashMap<u64, ApiId>,
     /// When each parent was asked last.
-    asked: HashMap<ApiId, Uptime>,
-    looked_at: Uptime,
+    asked: HashMap<ApiId, Monotonic>,
+    looked_at: Monotonic,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Elsewhere {
-    asked_at: Option<Uptime>,
+    asked_at: Option<Monotonic>,
     /// Since when it is asked without a pause: whoever has just begun to ask knows nothing yet.
-    asked_since: Uptime,
+    asked_since: Monotonic,
     /// As it was read last, and when.
-    read: Option<(Box<ApiState>, Uptime)>,
+    read: Option<(Box<ApiState>, Monotonic)>,
 }
 
 impl Holds {
@@ -160,8 +160,9 @@ impl Keeper {
         } else {
             self.read_elsewhere(parent, now);
             let elsewhere = self.holds.elsewhere.get(parent)?;
-            waited = waited.min(now.uptime.saturating_sub(elsewhere.asked_since));
-            let is_news = |read: &&(Box<ApiState>, Uptime)| now.uptime.saturating_sub(read.1) < RECORD_SAYS_WITHIN;
+            waited = waited.min(now.monotonic.saturating_sub(elsewhere.asked_since));
+            let is_news =
+                |read: &&(Box<ApiState>, Monotonic)| now.monotonic.saturating_sub(read.1) < RECORD_SAYS_WITHIN;
             (RECORD_SAYS_WITHIN, elsewhere.read.as_ref().filter(is_news).map(|(state, _)| &**state))
         };
         let unsure = || (fails && waited < patience && !self.setup.once).then(|| Hold::ParentUnsure(parent.clone()));
@@ -179,37 +180,37 @@ impl Keeper {
         }
         let hold = unsure()?;
         if is_ours && !is_suspect && !is_asked {
-            self.ask_parent(parent, now);
+            self.ask_supervisor(parent, now);
         }
         Some(hold)
     }
 
     /// Probes a parent now, since a dependent of it fails.
-    fn ask_parent(&mut self, parent: &ApiId, now: Moment) {
+    fn ask_supervisor(&mut self, parent: &ApiId, now: Moment) {
         let asked = self.holds.asked.get(parent);
-        if asked.is_none_or(|at| now.uptime.saturating_sub(*at) >= READ_EVERY) {
-            self.holds.asked.insert(parent.clone(), now.uptime);
+        if asked.is_none_or(|at| now.monotonic.saturating_sub(*at) >= READ_EVERY) {
+            self.holds.asked.insert(parent.clone(), now.monotonic);
             self.effects.push(Effect::ProbeAgain(parent.clone()));
         }
     }
 
     fn read_elsewhere(&mut self, parent: &ApiId, now: Moment) {
         let elsewhere = self.holds.elsewhere.entry(parent.clone()).or_default();
-        if elsewhere.asked_at.is_some_and(|at| now.uptime.saturating_sub(at) < READ_EVERY) {
+        if elsewhere.asked_at.is_some_and(|at| now.monotonic.saturating_sub(at) < READ_EVERY) {
             return;
         }
-        let is_pause = elsewhere.asked_at.is_none_or(|at| now.uptime.saturating_sub(at) > READ_EVERY * 3);
+        let is_pause = elsewhere.asked_at.is_none_or(|at| now.monotonic.saturating_sub(at) > READ_EVERY * 3);
         if is_pause {
-            elsewhere.asked_since = now.uptime;
+            elsewhere.asked_since = now.monotonic;
         }
-        elsewhere.asked_at = Some(now.uptime);
-        let call = self.ledger.call_began(now.uptime);
+        elsewhere.asked_at = Some(now.monotonic);
+        let call = self.ledger.call_began(now.monotonic);
         self.holds.calls.insert(call, parent.clone());
         self.effects.push(Effect::Load { call, api_id: parent.clone() });
     }
 
     /// Whether this call has read the record of a parent.
-    pub(super) fn parent_was_read(&mut self, call: u64, read: &Read, now: Uptime) -> bool {
+    pub(super) fn parent_was_read(&mut self, call: u64, read: &Read, now: Monotonic) -> bool {
         let Some(parent) = self.holds.calls.remove(&call) else { return false };
         if let Some(elsewhere) = self.holds.elsewhere.get_mut(&parent) {
             match read {
@@ -223,10 +224,10 @@ impl Keeper {
 
     /// Probes those whose last hold is over, and forgets windows that are.
     pub(super) fn release_holds(&mut self, now: Moment) {
-        if now.uptime.saturating_sub(self.holds.looked_at) < LOOK_EVERY || self.shutting_down {
+        if now.monotonic.saturating_sub(self.holds.looked_at) < LOOK_EVERY || self.shutting_down {
             return;
         }
-        self.holds.looked_at = now.uptime;
+        self.holds.looked_at = now.monotonic;
         self.close_windows(now);
         let mut released = 0;
         for api_id in self.holds.held.keys().cloned().collect::<Vec<_>>() {
@@ -288,7 +289,7 @@ impl Keeper {
             return;
         }
         entry.state.maintenance = window;
-        entry.mark_unsaved(None, now.uptime);
+        entry.mark_unsaved(None, now.monotonic);
         self.holds.note(&entry.state);
         if let Some(is_probed) = self.holds.held.get_mut(api_id) {
             *is_probed = false;

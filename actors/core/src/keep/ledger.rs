@@ -9,7 +9,7 @@ use crate::decide::Decision;
 use crate::state::ApiState;
 use crate::status::Status;
 use crate::store::StateWrite;
-use crate::time::Uptime;
+use crate::time::Monotonic;
 
 /// Records rewritten in a second when the store has lost them or another worker owned them before. Other writes go between
 /// them.
@@ -27,11 +27,11 @@ pub(super) struct Ledger {
     /// To be written now, oldest first.
     queue: VecDeque<ApiId>,
     /// Those with [`Writing::AtCheckpoint`], soonest first.
-    at_checkpoint: BTreeSet<(Uptime, ApiId)>,
+    at_checkpoint: BTreeSet<(Monotonic, ApiId)>,
     /// Those with [`Writing::Waiting`].
     waiting: HashSet<ApiId>,
     /// Calls to the store without an answer, and when they began.
-    calls: BTreeMap<u64, Uptime>,
+    calls: BTreeMap<u64, Monotonic>,
     next_call: u64,
     /// How often a record that had been stored was missing. Each time all records are written again.
     store_wipes: u32,
@@ -103,7 +103,7 @@ impl Ledger {
     }
 
     /// Applies a decision, and queues the write: at once, or at the checkpoint if only figures changed.
-    pub(super) fn apply(&mut self, api_id: &ApiId, decision: Decision, now: Uptime) {
+    pub(super) fn apply(&mut self, api_id: &ApiId, decision: Decision, now: Monotonic) {
         let must_store = decision.must_store();
         let entry = self.entry(api_id);
         if must_store {
@@ -133,7 +133,7 @@ impl Ledger {
     }
 
     /// Schedules a write that may wait, to a whole second, so that many share one commit.
-    pub(super) fn write_at_checkpoint(&mut self, api_id: &ApiId, now: Uptime) {
+    pub(super) fn write_at_checkpoint(&mut self, api_id: &ApiId, now: Monotonic) {
         self.write_within(api_id, self.checkpoint(), now);
     }
 
@@ -143,7 +143,7 @@ impl Ledger {
         self.checkpoint.max(Duration::from_secs(u64::from(entries / CHECKPOINTS_PER_SECOND)))
     }
 
-    pub(super) fn write_within(&mut self, api_id: &ApiId, span: Duration, now: Uptime) {
+    pub(super) fn write_within(&mut self, api_id: &ApiId, span: Duration, now: Monotonic) {
         let due = Duration::from_secs(now.saturating_add(span).as_secs().saturating_add(1));
         if let Some(entry) = self.entries.get_mut(api_id)
             && entry.writing == Writing::Idle
@@ -154,7 +154,7 @@ impl Ledger {
     }
 
     /// After a write: queues another one if something has changed since.
-    pub(super) fn queue_if_dirty(&mut self, api_id: &ApiId, now: Uptime, flushing: bool) {
+    pub(super) fn queue_if_dirty(&mut self, api_id: &ApiId, now: Monotonic, flushing: bool) {
         let Some(entry) = self.entries.get(api_id) else { return };
         if !entry.dirty {
             return;
@@ -167,7 +167,7 @@ impl Ledger {
     }
 
     /// Queues checkpoints that are due and failed writes whose backoff is over; everything, when flushing.
-    pub(super) fn queue_due(&mut self, now: Uptime, flushing: bool) {
+    pub(super) fn queue_due(&mut self, now: Monotonic, flushing: bool) {
         while self.at_checkpoint.first().is_some_and(|(due, _)| *due <= now || flushing) {
             if let Some((_, api_id)) = self.at_checkpoint.pop_first() {
                 self.queue(&api_id);
@@ -213,7 +213,7 @@ impl Ledger {
         &mut self,
         batch_max: usize,
         epoch: impl Fn(&ApiId) -> Option<u64>,
-        now: Uptime,
+        now: Monotonic,
     ) -> Vec<StateWrite> {
         let mut batch = Vec::with_capacity(batch_max.min(self.queue.len()));
         while batch.len() < batch_max
@@ -229,7 +229,7 @@ impl Ledger {
     }
 
     /// A call to the store begins. Returns its number.
-    pub(super) fn call_began(&mut self, now: Uptime) -> u64 {
+    pub(super) fn call_began(&mut self, now: Monotonic) -> u64 {
         self.next_call += 1;
         self.calls.insert(self.next_call, now);
         self.next_call
@@ -257,7 +257,7 @@ impl Ledger {
     }
 
     /// When the oldest call without an answer began.
-    pub(super) fn oldest_call(&self) -> Option<Uptime> {
+    pub(super) fn oldest_call(&self) -> Option<Monotonic> {
         self.calls.values().min().copied()
     }
 
@@ -279,7 +279,7 @@ impl Ledger {
     }
 
     /// The write failed, and is tried again after a while.
-    pub(super) fn failed(&mut self, api_id: &ApiId, now: Uptime, a_person_must_act: bool) {
+    pub(super) fn failed(&mut self, api_id: &ApiId, now: Monotonic, a_person_must_act: bool) {
         if let Some(entry) = self.entries.get_mut(api_id) {
             entry.failed(now, a_person_must_act);
             self.waiting.insert(api_id.clone());
@@ -288,7 +288,7 @@ impl Ledger {
 
     /// A record is missing that was stored. Perhaps all are, because the table was created again: so all are rewritten. Returns how
     /// many others there are; `None`: this record was not stored either, or is being rewritten already.
-    pub(super) fn on_record_lost(&mut self, api_id: &ApiId, now: Uptime) -> Option<usize> {
+    pub(super) fn on_record_lost(&mut self, api_id: &ApiId, now: Monotonic) -> Option<usize> {
         let was_there = |entry: &Entry| entry.stored_version > 0 && entry.stored_after_wipes == self.store_wipes;
         if !self.get(api_id).is_some_and(was_there) {
             return None;
@@ -300,7 +300,7 @@ impl Ledger {
     }
 
     /// Rewrites these at [`REWRITES_PER_SECOND`], those with owed alerts and outages first. Returns how many.
-    pub(super) fn rewrite(&mut self, mut api_ids: Vec<ApiId>, now: Uptime) -> usize {
+    pub(super) fn rewrite(&mut self, mut api_ids: Vec<ApiId>, now: Monotonic) -> usize {
         // A write that is queued or under way does the same.
         api_ids.retain(|api_id| {
             self.get(api_id).is_some_and(|e| matches!(e.writing, Writing::Idle | Writing::AtCheckpoint(_)))

@@ -72,7 +72,7 @@ use crate::routes::Routes;
 use crate::schedule::Moment;
 use crate::state::ApiState;
 use crate::store::{CommitLimits, StateWrite};
-use crate::time::Uptime;
+use crate::time::Monotonic;
 use beats::Beats;
 use delivery_queue::DeliveryQueue;
 use digest::Pace;
@@ -231,13 +231,13 @@ pub struct Keeper {
     certificates: HashSet<ApiId>,
     history: HistoryQueue,
     /// When the last pass came: our own network worked then.
-    passed_at: Option<Uptime>,
+    passed_at: Option<Monotonic>,
     /// It has been told what is configured: before that there is nothing to show.
     is_configured: bool,
     waiters: Vec<(FlushUntil, u64)>,
     throttles: answers::Throttles,
     /// Somebody asked for a retry: until then results of deliveries are stored at once.
-    store_at_once_until: Option<Uptime>,
+    store_at_once_until: Option<Monotonic>,
     /// Everything is written now, checkpoints and backoff notwithstanding.
     flushing: bool,
     /// The process ends: no delivery begins that the next process can make as well.
@@ -271,7 +271,7 @@ impl Keeper {
             with_outbox: HashSet::new(),
             channels_elsewhere: HashSet::new(),
             health: Health::default(),
-            beats: Beats::new(setup.heartbeat, setup.once, now.uptime, now.wall),
+            beats: Beats::new(setup.heartbeat, setup.once, now.monotonic, now.wall),
             given_up: HashSet::new(),
             own_side: OwnSide::default(),
             unclear: Unclear::default(),
@@ -304,8 +304,8 @@ impl Keeper {
     /// Does what is due: checkpoints, failed writes, alerts to offer again. Called every few hundred milliseconds.
     pub fn tick(&mut self, now: Moment) {
         self.flush_releasing_shards();
-        self.ledger.queue_due(now.uptime, self.flushing);
-        if self.health.is_out() && self.health.may_be_tried(now.uptime) {
+        self.ledger.queue_due(now.monotonic, self.flushing);
+        if self.health.is_out() && self.health.may_be_tried(now.monotonic) {
             self.ledger.try_another();
         }
         self.pump(now);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Keeper, LogEvent};
 use crate::schedule::Moment;
 use crate::throttle::LogThrottle;
-use crate::time::{Timestamp, Uptime};
+use crate::time::{Monotonic, Timestamp};
 
 /// How often what is owed is counted.
 const COUNTED_EVERY: Duration = Duration::from_secs(1);
@@ -31,9 +31,9 @@ pub struct ChannelOwed {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Owed {
     pub(super) of_channels: Vec<ChannelOwed>,
-    counted_at: Option<Uptime>,
+    counted_at: Option<Monotonic>,
     /// By channel that is owed many alerts: since when, and when that was said.
-    backlogs: BTreeMap<String, (Uptime, LogThrottle)>,
+    backlogs: BTreeMap<String, (Monotonic, LogThrottle)>,
     foreign: LogThrottle,
 }
 
@@ -43,7 +43,7 @@ impl Keeper {
     pub(super) fn count_owed(&mut self, now: Moment) {
         // What was just read from the store is said before a single round ends.
         let is_first = !self.with_outbox.is_empty() && self.owed.of_channels.iter().all(|owed| owed.alerts == 0);
-        if !is_first && self.owed.counted_at.is_some_and(|at| now.uptime.saturating_sub(at) < COUNTED_EVERY) {
+        if !is_first && self.owed.counted_at.is_some_and(|at| now.monotonic.saturating_sub(at) < COUNTED_EVERY) {
             return;
         }
         let mut owed: BTreeMap<&str, (usize, Option<Timestamp>)> =
@@ -61,12 +61,12 @@ impl Keeper {
         let of_channel =
             |(channel, (alerts, oldest)): (&str, _)| ChannelOwed { channel: channel.to_owned(), alerts, oldest };
         self.owed.of_channels = owed.into_iter().map(of_channel).collect();
-        self.owed.counted_at = Some(now.uptime);
-        self.log_foreign(now.uptime);
-        self.log_backlogs(now.uptime);
+        self.owed.counted_at = Some(now.monotonic);
+        self.log_foreign(now.monotonic);
+        self.log_backlogs(now.monotonic);
     }
 
-    fn log_foreign(&mut self, now: Uptime) {
+    fn log_foreign(&mut self, now: Monotonic) {
         let is_had = |channel: &str| {
             self.channels.iter().any(|ours| **ours == *channel) || self.channels_elsewhere.contains(channel)
         };
@@ -79,7 +79,7 @@ impl Keeper {
         }
     }
 
-    fn log_backlogs(&mut self, now: Uptime) {
+    fn log_backlogs(&mut self, now: Monotonic) {
         for channel in &self.channels {
             let flow = self.flows.entry(channel.clone()).or_default();
             let alerts =

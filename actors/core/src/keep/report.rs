@@ -8,7 +8,7 @@ use crate::outcome::Verdict;
 use crate::schedule::Moment;
 use crate::status::Status;
 use crate::store::StoreError;
-use crate::time::Uptime;
+use crate::time::Monotonic;
 
 /// Figures of one keeper.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Keeper {
 
     /// Writes a heartbeat if one is due.
     pub(super) fn beat_if_due(&mut self, now: Moment) {
-        if !self.flushing && self.beats.take_due(now.uptime, self.health.is_out()) {
+        if !self.flushing && self.beats.take_due(now.monotonic, self.health.is_out()) {
             self.beat(now);
         }
     }
@@ -62,7 +62,7 @@ impl Keeper {
 
     fn beat(&mut self, now: Moment) {
         let heartbeat = self.heartbeat(now);
-        self.beats.sent(now.uptime, now.wall);
+        self.beats.sent(now.monotonic, now.wall);
         self.effects.push(Effect::Beat(Box::new(heartbeat)));
     }
 
@@ -71,12 +71,12 @@ impl Keeper {
         match written {
             Ok(()) => {
                 self.beats.on_written();
-                if self.health.record_beat(now.uptime, &mut self.log) {
+                if self.health.record_beat(now.monotonic, &mut self.log) {
                     self.report_store_recovery(now);
                 }
             }
             Err(error) => {
-                let (sent, line) = self.beats.failed(now.uptime);
+                let (sent, line) = self.beats.failed(now.monotonic);
                 self.on_store_failure(&error, sent, now);
                 if let Some(lines_left_out) = line {
                     self.log.push(LogEvent::BeatFailed { error: error.to_string(), lines_left_out });
@@ -88,7 +88,7 @@ impl Keeper {
 
     fn heartbeat(&self, now: Moment) -> Heartbeat {
         let mut counts = [0_u64; 3];
-        let mut late: Vec<(Uptime, &ApiId)> = Vec::new();
+        let mut late: Vec<(Monotonic, &ApiId)> = Vec::new();
         let mut inconclusive: Vec<&ApiId> = Vec::new();
         for (api_id, entry) in self.watched() {
             counts[match self.shown_status(api_id, entry) {
@@ -97,7 +97,7 @@ impl Keeper {
                 Status::Unknown => 2,
             }] += 1;
             // With `run --once` nothing is expected of those that have been probed.
-            let is_late = |after: &Uptime| *after <= now.uptime || self.setup.once;
+            let is_late = |after: &Monotonic| *after <= now.monotonic || self.setup.once;
             late.extend(entry.late_after.filter(is_late).map(|after| (after, api_id)));
             let last = entry.state.last_probe.as_ref();
             inconclusive.extend(last.filter(|probe| probe.verdict == Verdict::Inconclusive).map(|_| api_id));

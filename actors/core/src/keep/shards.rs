@@ -10,7 +10,7 @@ use crate::delivery;
 use crate::own::shards::{Shard, ShardSet};
 use crate::schedule::Moment;
 use crate::state::ApiState;
-use crate::time::Uptime;
+use crate::time::Monotonic;
 
 impl Keeper {
     /// This keeper owns these shards from now on, and these are the records in them; records of other shards are ignored.
@@ -44,15 +44,15 @@ impl Keeper {
                 to_seal.push(api_id.clone());
             }
             if self.ledger.get(&api_id).is_none() {
-                self.adopt(state, (!clean).then_some(now.uptime), now);
+                self.adopt(state, (!clean).then_some(now.monotonic), now);
             }
         }
-        self.ledger.rewrite(to_seal, now.uptime);
+        self.ledger.rewrite(to_seal, now.monotonic);
         self.tick(now);
         highest_epochs
     }
 
-    fn adopt(&mut self, state: ApiState, unsealed_since: Option<Uptime>, now: Moment) {
+    fn adopt(&mut self, state: ApiState, unsealed_since: Option<Monotonic>, now: Moment) {
         let api_id = state.api_id.clone();
         let alive_until = self.alive_until(&state);
         let mut entry = Entry::new(state, unsealed_since);
@@ -65,7 +65,7 @@ impl Keeper {
             {
                 incident.owed_to.clone_from(&owed.owed_to);
             }
-            entry.mark_unsaved(None, now.uptime);
+            entry.mark_unsaved(None, now.monotonic);
         }
         if let (Some(probed), true) = (api_id.monitored_api(), entry.state.incident.is_some()) {
             self.given_up.insert(probed);

@@ -80,7 +80,7 @@ impl Keeper {
             unclear: trouble(&ApiId::monitor_unclear(api_id)),
             certificate: told(self.certificates.contains(api_id), ApiId::monitor_certificate),
         };
-        let late_after = entry.late_after.map(|after| now.wall.plus(after.saturating_sub(now.uptime)));
+        let late_after = entry.late_after.map(|after| now.wall.plus(after.saturating_sub(now.monotonic)));
         ApiView {
             late_after,
             figures: entry.figures,

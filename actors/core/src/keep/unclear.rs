@@ -71,7 +71,7 @@ impl Unclear {
         match self.doubts.get_mut(&api.api_id) {
             Some(doubt) => doubt.why = why,
             None => {
-                let due = now.uptime.saturating_add(api.unclear_after(now));
+                let due = now.monotonic.saturating_add(api.unclear_after(now));
                 let interval = api.schedule.shortest_gap_from(now);
                 self.doubts.insert(api.api_id.clone(), Doubt { api: Arc::clone(api), since, due, interval, why });
             }
@@ -122,14 +122,14 @@ impl Keeper {
         if self.setup.once || self.shutting_down {
             return;
         }
-        if now.uptime.saturating_sub(self.unclear.scanned_at) >= SCAN_EVERY {
-            self.unclear.scanned_at = now.uptime;
+        if now.monotonic.saturating_sub(self.unclear.scanned_at) >= SCAN_EVERY {
+            self.unclear.scanned_at = now.monotonic;
             self.look_for_the_silent(now);
         }
         if !self.own_side.open.is_empty() {
-            self.unclear.explained_at = Some(now.uptime);
+            self.unclear.explained_at = Some(now.monotonic);
         }
-        for Doubt { api, since, why, .. } in self.unclear.take_due(now.uptime) {
+        for Doubt { api, since, why, .. } in self.unclear.take_due(now.monotonic) {
             if self.owned.is_releasing(&api.api_id) || self.given_up.contains(&api.api_id) {
                 continue; // its next owner finds it, or it is told as such
             }
@@ -142,7 +142,7 @@ impl Keeper {
 
     /// Finds those that should have been heard of. Whose prober was given up is told as such.
     fn look_for_the_silent(&mut self, now: Moment) {
-        let is_silent = |entry: &Entry| entry.late_after.is_some_and(|after| after <= now.uptime);
+        let is_silent = |entry: &Entry| entry.late_after.is_some_and(|after| after <= now.monotonic);
         let silent: Vec<Arc<ApiConfig>> = (self.watched())
             .filter(|(api_id, entry)| is_silent(entry) && !self.given_up.contains(*api_id))
             .filter_map(|(_, entry)| entry.api.clone())

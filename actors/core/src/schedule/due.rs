@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use crate::time::{Timestamp, Uptime};
+use crate::time::{Monotonic, Timestamp};
 
 /// A moment on both clocks, taken together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     pub wall: Timestamp,
     /// Time since the process started, on a clock that is never set.
-    pub uptime: Uptime,
+    pub monotonic: Monotonic,
 }
 
 /// A due time on the clock that its schedule goes by.
@@ -18,7 +18,7 @@ pub enum Due {
     /// On the wall clock.
     Wall(Timestamp),
     /// On the clock that is never set.
-    Uptime(Uptime),
+    Monotonic(Monotonic),
 }
 
 impl Due {
@@ -26,7 +26,7 @@ impl Due {
     pub fn wait(self, now: Moment) -> Duration {
         match self {
             Self::Wall(at) => at.since(now.wall),
-            Self::Uptime(at) => at.saturating_sub(now.uptime),
+            Self::Monotonic(at) => at.saturating_sub(now.monotonic),
         }
     }
 
@@ -34,7 +34,7 @@ impl Due {
     pub fn moment(self, now: Moment) -> Moment {
         match self {
             Self::Wall(wall) => Moment { wall, ..now },
-            Self::Uptime(uptime) => Moment { uptime, ..now },
+            Self::Monotonic(monotonic) => Moment { monotonic, ..now },
         }
     }
 
@@ -42,7 +42,7 @@ impl Due {
     pub fn lateness(self, now: Moment) -> Duration {
         match self {
             Self::Wall(at) => now.wall.since(at),
-            Self::Uptime(at) => now.uptime.saturating_sub(at),
+            Self::Monotonic(at) => now.monotonic.saturating_sub(at),
         }
     }
 }

@@ -72,7 +72,9 @@ impl Schedule {
     /// The first due time after `now` for the API whose slot is `slot`; `None` if there is none, ever.
     pub fn next_due(&self, slot: Slot, now: Moment) -> Option<Due> {
         match &self.0 {
-            Kind::Every(interval) => Some(Due::Uptime(next_on_grid(slot.within(*interval), *interval, now.uptime))),
+            Kind::Every(interval) => {
+                Some(Due::Monotonic(next_on_grid(slot.within(*interval), *interval, now.monotonic)))
+            }
             Kind::Cron(cron) => {
                 let ticks = cron.around(now.wall);
                 if let Some(open) = ticks.open {
@@ -114,7 +116,7 @@ impl Schedule {
         while missed < MISSED_MAX {
             match self.next_due(slot, at) {
                 Some(Due::Wall(due)) if due <= now.wall => at.wall = due,
-                Some(Due::Uptime(due)) if due <= now.uptime => at.uptime = due,
+                Some(Due::Monotonic(due)) if due <= now.monotonic => at.monotonic = due,
                 _ => break,
             }
             missed += 1;
@@ -197,7 +199,7 @@ mod tests {
     const YEAR_2026: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
     fn at(text: &str) -> Moment {
-        Moment { wall: Timestamp::parse(text).unwrap(), uptime: Duration::ZERO }
+        Moment { wall: Timestamp::parse(text).unwrap(), monotonic: Duration::ZERO }
     }
 
     #[test]
@@ -228,11 +230,11 @@ mod tests {
     fn an_interval_ignores_the_wall_clock_and_counts_what_it_missed() {
         let schedule = Schedule::every(Duration::from_secs(10));
         let secs = Duration::from_secs;
-        let moment = |uptime, wall| Moment { wall: Timestamp::from_millis(wall), uptime };
-        assert_eq!(schedule.next_due(Slot::AT_TICK, moment(secs(25), 0)), Some(Due::Uptime(secs(30))));
+        let moment = |monotonic, wall| Moment { wall: Timestamp::from_millis(wall), monotonic };
+        assert_eq!(schedule.next_due(Slot::AT_TICK, moment(secs(25), 0)), Some(Due::Monotonic(secs(30))));
         assert_eq!(
             schedule.next_due(Slot::AT_TICK, moment(secs(30), 3_600_000)),
-            Some(Due::Uptime(secs(40))),
+            Some(Due::Monotonic(secs(40))),
             "a due time is never in the present"
         );
         assert_eq!(schedule.missed(Slot::AT_TICK, moment(secs(30), 0), moment(secs(39), 0)), 0);

@@ -60,7 +60,7 @@ impl Keeper {
             }
             Err(error) => {
                 self.history.to_read.push_back((api_id, wanted));
-                self.history.pause(&error, now.uptime, &mut self.log);
+                self.history.pause(&error, now.monotonic, &mut self.log);
             }
         }
         self.pump_history(now);

@@ -13,7 +13,7 @@ use crate::own::shards::{Shard, ShardSet};
 use crate::schedule::Moment;
 use crate::state::ApiState;
 use crate::store::StoreError;
-use crate::time::{Timestamp, Uptime};
+use crate::time::{Monotonic, Timestamp};
 
 /// A day is kept so long after its end; its month has it in short for ever.
 const DAYS_KEPT: Duration = Duration::from_secs(62 * 86_400);
@@ -66,7 +66,7 @@ impl Keeper {
     /// Queues those whose turn it is, and stories that are complete, and writes what may be written.
     pub(in crate::keep) fn write_history(&mut self, now: Moment) {
         let Some(setup) = self.history.setup else { return };
-        if self.history.waited_for_until.is_some_and(|until| until <= now.uptime) {
+        if self.history.waited_for_until.is_some_and(|until| until <= now.monotonic) {
             self.give_up_history(now);
         }
         for api_id in self.history.whose_turn(&setup, now.wall) {
@@ -74,7 +74,7 @@ impl Keeper {
             self.queue_month(&api_id, now.wall);
             self.note_waiting_for_history(&api_id);
         }
-        if now.uptime < self.history.paused_until {
+        if now.monotonic < self.history.paused_until {
             return self.pump_history(now);
         }
         for api_id in self.history.closed.clone() {
@@ -102,7 +102,7 @@ impl Keeper {
 
     pub(super) fn pump_history(&mut self, now: Moment) {
         let Some(setup) = self.history.setup else { return };
-        if self.lease != Lease::Held || now.uptime < self.history.paused_until {
+        if self.lease != Lease::Held || now.monotonic < self.history.paused_until {
             return;
         }
         while self.history.reads.len() < READS_MAX
@@ -224,17 +224,17 @@ impl Keeper {
             }
         }
         for ((api_id, began_at), _) in stories.into_iter().filter(|(_, is_stored)| *is_stored) {
-            self.story_stored(&api_id, began_at, now.uptime);
+            self.story_stored(&api_id, began_at, now.monotonic);
         }
         match error {
             Some(error) if !is_any_stored => {
                 failed.iter().for_each(|api_id| self.queue_history(api_id));
-                self.history.pause(&error, now.uptime, &mut self.log);
+                self.history.pause(&error, now.monotonic, &mut self.log);
             }
             // One that fails among others waits for its next turn.
             Some(error) => {
                 self.history.closed.retain(|api_id| !failed.contains(api_id));
-                if let Some(lines_left_out) = self.history.failing.allow(now.uptime) {
+                if let Some(lines_left_out) = self.history.failing.allow(now.monotonic) {
                     self.log.push(LogEvent::HistoryFailed { error: error.to_string(), lines_left_out });
                 }
             }
@@ -246,7 +246,7 @@ impl Keeper {
     }
 
     /// History has it: its record need not keep it any longer. That may wait for the next checkpoint, since it would only be written again.
-    fn story_stored(&mut self, api_id: &ApiId, began_at: Timestamp, now: Uptime) {
+    fn story_stored(&mut self, api_id: &ApiId, began_at: Timestamp, now: Monotonic) {
         let Some(entry) = self.ledger.get_mut(api_id) else { return };
         entry.state.closed.retain(|story| story.began_at != began_at);
         entry.dirty = true;
@@ -275,8 +275,8 @@ impl Keeper {
         }
         // A process that stops releases its shards after that, and has waited already.
         // While its store fails nobody waits: it would not be written in time.
-        if (shards.is_none() || !self.shutting_down) && now.uptime >= self.history.paused_until {
-            self.history.waited_for_until = Some(now.uptime.saturating_add(STOP_WITHIN));
+        if (shards.is_none() || !self.shutting_down) && now.monotonic >= self.history.paused_until {
+            self.history.waited_for_until = Some(now.monotonic.saturating_add(STOP_WITHIN));
         }
     }
 
@@ -287,7 +287,7 @@ impl Keeper {
             let lost =
                 self.matching_ids(|entry| entry.recording.as_ref().is_some_and(|kept| kept.recorder.is_unwritten()));
             self.history.dropped += lost.len().max(self.history.busy.len()) as u64;
-            self.note_dropped(0, now.uptime);
+            self.note_dropped(0, now.monotonic);
         }
     }
 }

@@ -313,18 +313,18 @@ impl Desk {
     }
 
     /// Every attempt that is under way comes to this.
-    fn attempts_end(&mut self, came: &DeliveryResult) {
+    fn attempts_end(&mut self, result: &DeliveryResult) {
         for attempt in std::mem::take(&mut self.attempts) {
-            self.ends(&attempt, came);
+            self.ends(&attempt, result);
         }
     }
 
-    fn ends(&mut self, attempt: &Attempt, came: &DeliveryResult) {
+    fn ends(&mut self, attempt: &Attempt, result: &DeliveryResult) {
         let Attempt { channel, alerts, unstored } = attempt;
-        if *came == DeliveryResult::Delivered {
+        if *result == DeliveryResult::Delivered {
             self.hear(attempt);
         }
-        self.keeper.on_delivery_result(channel, alerts, *unstored, came, moment(self.now));
+        self.keeper.on_delivery_result(channel, alerts, *unstored, result, moment(self.now));
         self.take();
     }
 
@@ -396,5 +396,5 @@ impl Desk {
 
 /// The wall clock runs beside the other.
 fn moment(now: Duration) -> Moment {
-    Moment { uptime: now, wall: Timestamp::from_millis(1_795_332_600_000).plus(now) }
+    Moment { monotonic: now, wall: Timestamp::from_millis(1_795_332_600_000).plus(now) }
 }

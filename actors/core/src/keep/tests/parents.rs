@@ -158,7 +158,7 @@ fn a_parent_whose_record_can_be_read_is_no_proof_that_the_store_takes_writes() {
 /// A probe of this API by a clock that was set back by `back`, and a second after it.
 fn finds_by_clock(desk: &mut Desk, name: &str, verdict: Verdict, back: Duration) {
     let at = |now: Duration| Moment {
-        uptime: now,
+        monotonic: now,
         wall: Timestamp::default().plus(moment(now).wall.since(Timestamp::default().plus(back))),
     };
     let now = at(desk.now);

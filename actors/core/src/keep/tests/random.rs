@@ -63,11 +63,11 @@ fn usual() -> impl Strategy<Value = Event> {
     let why = || DeliveryResult::Failed { why: "refused".into(), wait: Duration::from_secs(5), patience: None };
     let refused = || DeliveryResult::DigestRefused { why: "refused".into() };
     let well = DeliveryResult::Delivered;
-    let came = select(vec![well.clone(), well.clone(), well, why(), DeliveryResult::Cancelled, refused()]);
+    let result = select(vec![well.clone(), well.clone(), well, why(), DeliveryResult::Cancelled, refused()]);
     prop_oneof![
         8 => (select(NAMES.to_vec()), verdict).prop_map(|(name, verdict)| Event::Finds(name, verdict)),
         8 => answer.prop_map(Event::Answer),
-        4 => (any::<Index>(), came).prop_map(|(which, came)| Event::Ends(which, came)),
+        4 => (any::<Index>(), result).prop_map(|(which, result)| Event::Ends(which, result)),
         3 => (1..20_u64).prop_map(Event::Wait),
         1 => any::<bool>().prop_map(|met_others| Event::Lapse { met_others }),
         1 => Just(Event::Renew),
@@ -124,7 +124,7 @@ impl Play {
                 self.desk.finds(name, *verdict);
             }
             Event::Answer(answer) => self.answer(*answer),
-            Event::Ends(which, came) => self.ends(which, came),
+            Event::Ends(which, result) => self.ends(which, result),
             Event::Wait(seconds) => self.desk.wait(*seconds),
             Event::Lapse { met_others } => self.desk.lapse(*met_others),
             Event::Renew => self.desk.renew(),
@@ -168,10 +168,10 @@ impl Play {
         self.desk.answer(call, &writes, results);
     }
 
-    fn ends(&mut self, which: &Index, came: &DeliveryResult) {
+    fn ends(&mut self, which: &Index, result: &DeliveryResult) {
         if !self.desk.attempts.is_empty() {
             let attempt = self.desk.attempts.remove(which.index(self.desk.attempts.len())).unwrap();
-            self.desk.ends(&attempt, came);
+            self.desk.ends(&attempt, result);
         }
     }
 
