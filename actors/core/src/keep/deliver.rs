@@ -197,7 +197,7 @@ impl Keeper {
         match result {
             DeliveryResult::Delivered => flow.taken(alerts.len()),
             DeliveryResult::Failed { patience: Some(patience), .. } => {
-                flow.asked_for_patience(*patience, now.monotonic)
+                flow.asked_for_patience(*patience, now.monotonic);
             }
             DeliveryResult::Failed { patience: None, .. } => flow.failed(),
             DeliveryResult::DigestRefused { .. } | DeliveryResult::Cancelled => {}
