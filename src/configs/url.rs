@@ -78,10 +78,15 @@ pub(super) fn check_length(text: &str) -> Result<(), ValueFault> {
     ))
 }
 
-/// The URL as far as it may be shown: without a user name and without the query.
+/// The URL as far as it may be shown: without a user name and without the query. What stands behind a colon and is no port may be
+/// a password whose `@` is missing.
 pub(super) fn show(text: &str) -> String {
     let before_query = &text[..text.find(['?', '#']).unwrap_or(text.len())];
-    if before_query.contains('@') {
+    let behind_scheme = before_query.split_once("://").map_or(before_query, |(_, rest)| rest);
+    let authority = behind_scheme.split('/').next().unwrap_or_default();
+    let host_and_port = authority.rsplit(']').next().unwrap_or_default();
+    let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if before_query.contains('@') || !host_and_port.split(':').skip(1).all(is_port) {
         return "the URL".into();
     }
     quote(before_query)
@@ -141,6 +146,10 @@ mod tests {
         assert_eq!(why("ftp://shop.test/?key=hunter2"), "\"ftp://shop.test/\" is neither http nor https");
         assert!(why("https://me:hunter2@shop.test/").starts_with("the URL has a user name or password"));
         assert!(why("me:hunter2@shop.test").starts_with("the URL is neither"));
+        assert!(why("https://me:hunter2shop.test/").starts_with("the URL is not a URL (invalid port"));
+        assert!(why("https://me:hunter2:80/").starts_with("the URL is not a URL"));
+        assert!(why("me:hunter2shop.test").starts_with("the URL is neither"));
+        assert!(why("https://a.test:99999/").starts_with("\"https://a.test:99999/\" is not a URL (invalid port"));
         assert!(why("shop.test/health").ends_with("has no scheme"));
         assert!(why("https://").contains("is not a URL"));
         assert!(why("https://a b/").contains("has a space"));

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Receiver;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -27,23 +27,21 @@ type Job = Box<dyn FnOnce(&mut Db) + Send>;
 /// The threads of this process.
 static OPEN: Mutex<Vec<mpsc::WeakSender<Job>>> = Mutex::new(Vec::new());
 
+/// The connections of these threads. Held while one is closed: of two that close at once, each would take the other for one that
+/// stays, and neither would move the write-ahead log into the file.
+static CONNECTIONS: Mutex<usize> = Mutex::new(0);
+static ONE_CLOSED: Condvar = Condvar::new();
+
 /// Closes every connection of this process, so that the database is one file that can be copied: the last one to close it moves
 /// the write-ahead log into it. Nothing is read or written after this; the process is about to end.
 pub fn close_all() {
     let open = std::mem::take(&mut *OPEN.lock().unwrap_or_else(PoisonError::into_inner));
-    let (tell, closed) = std::sync::mpsc::channel::<()>();
     for jobs in open.iter().filter_map(mpsc::WeakSender::upgrade) {
-        let tell = tell.clone();
-        let close: Job = Box::new(move |db| {
-            if let Ok(nothing) = Connection::open_in_memory() {
-                db.connection = nothing;
-            }
-            drop(tell);
-        });
-        let _ = jobs.try_send(close); // a thread that hangs takes nothing
+        let _ = jobs.try_send(Box::new(Db::close)); // a thread that hangs takes nothing
     }
-    drop(tell);
-    let _ = closed.recv_timeout(CLOSE_ALL_MAX); // closed: all are; timed out: a disk hangs
+    // Some are closed already by threads of their own, whose handles were dropped elsewhere a moment ago.
+    let count = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    let _ = ONE_CLOSED.wait_timeout_while(count, CLOSE_ALL_MAX, |count| *count > 0); // timed out: a disk hangs
 }
 
 /// What a job works with.
@@ -57,6 +55,7 @@ pub(crate) struct Db {
     wal: Wal,
     /// Which file that was, to notice when another one, or none, is in its place.
     identity: Option<Identity>,
+    is_closed: bool,
 }
 
 /// Device and inode.
@@ -85,7 +84,8 @@ impl Worker {
         let connection = file.connect()?;
         prepare(&connection).map_err(|error| classify(file, &error))?;
         let (wal, identity) = (Wal::default(), identity(file));
-        let db = Db { connection, file: file.clone(), buffer: Vec::new(), wal, identity };
+        let db = Db { connection, file: file.clone(), buffer: Vec::new(), wal, identity, is_closed: false };
+        *CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS_WAITING_MAX);
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|jobs| jobs.strong_count() > 0);
@@ -101,11 +101,12 @@ impl Worker {
                 // A job that panics drops its answer, and its caller is told; the next job finds the thread alive.
                 let _ = catch_unwind(AssertUnwindSafe(|| job(&mut db)));
             }
+            db.close();
         };
-        std::thread::Builder::new()
-            .name(name.into())
-            .spawn(run)
-            .map_err(|e| Fault::Wait { place: file.name(), what: format!("got no thread: {e}") })?;
+        std::thread::Builder::new().name(name.into()).spawn(run).map_err(|e| {
+            *CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+            Fault::Wait { place: file.name(), what: format!("got no thread: {e}") }
+        })?;
         Ok(Self { jobs: Some(jobs), end: std::sync::Mutex::new(end), file: file.clone() })
     }
 
@@ -138,6 +139,16 @@ impl Drop for Worker {
 }
 
 impl Db {
+    fn close(&mut self) {
+        let Ok(nothing) = Connection::open_in_memory() else { return };
+        let mut count = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+        self.connection = nothing;
+        if !std::mem::replace(&mut self.is_closed, true) {
+            *count = count.saturating_sub(1);
+            ONE_CLOSED.notify_all();
+        }
+    }
+
     /// To be called after a write of states.
     pub(crate) fn look_at_wal(&mut self) {
         self.wal.look(&self.connection, &self.file.beside("-wal"));

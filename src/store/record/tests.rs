@@ -339,6 +339,7 @@ fn the_list_of_fields_is_that_of_a_record() {
     });
     state.recent = explained().recent;
     state.closed = closed().closed;
+    state.ended = Ended::of([7]);
     let Value::Object(written) = serde_json::to_value(StateRecord::from(&state)).unwrap() else { panic!("an object") };
     let mut written: Vec<&str> = written.keys().map(String::as_str).collect();
     let mut listed = FIELDS.to_vec();
