@@ -204,7 +204,7 @@ impl OwnSide {
         let interval = self.interval(api);
         let who = (api.api_id.stable_hash(), place(way, api, observation));
         let well_at = self.well_at(way);
-        let now = self.time.uptime();
+        let now = self.time.monotonic();
         let mut known = self.known();
         let crowd = known.crowd.failed(way, who, interval, well_at, now);
         let began = ended.saturating_sub(observation.took);
@@ -243,7 +243,7 @@ impl OwnSide {
         {
             return testimony.clone();
         }
-        let began = self.time.uptime();
+        let began = self.time.monotonic();
         let names = self.known().names.iter().cloned().collect();
         let ballot = self.witnesses.ask(way, names).await;
         let testimony = self.known().panel.count(way, ballot, |way| self.well_at(way), began);
@@ -307,8 +307,8 @@ impl OwnSide {
     /// Asks the witnesses again in these ways, while something is wrong in them.
     pub async fn ask_again(&self, ways: Vec<Way>) {
         for way in ways {
-            let Ok(testimony) = timeout(TESTIMONY_WITHIN, self.ask(way, self.time.uptime())).await else { continue };
-            let now = self.time.uptime();
+            let Ok(testimony) = timeout(TESTIMONY_WITHIN, self.ask(way, self.time.monotonic())).await else { continue };
+            let now = self.time.monotonic();
             let mut known = self.known();
             if testimony.word() == network::Word::Ill && known.watch(way).is_at_fault(way) {
                 known.watch(way).ill(way, &testimony.fault(way), Duration::ZERO, now);

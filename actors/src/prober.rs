@@ -72,10 +72,10 @@ pub struct ProberInit {
     pub liveness: Arc<Liveness>,
 }
 
-/// Of one exchange, what the next one may go by. It goes along with the outcome: a prober is one for each API, and its task as large as
+/// What an exchange says of when the next one may come. It goes along with the outcome: a prober is one for each API, and its task as large as
 /// the next multiple of 128 bytes.
 #[derive(Clone, Copy)]
-struct Asked {
+struct ForRecheck {
     /// How long testimony was waited for: a recheck is due that much sooner.
     waited: Duration,
     /// How long the API asked not to be asked again, with its answer.
@@ -263,7 +263,7 @@ impl Prober {
         }
         let Some(way) = self.context.own_side.saw(&api, &observation, now.monotonic) else {
             let outcome = network::judge(&api, &observation, &Testimony::default());
-            return self.on_judged(api, outcome, Asked { waited: Duration::ZERO, patience }, ctx);
+            return self.on_judged(api, outcome, ForRecheck { waited: Duration::ZERO, patience }, ctx);
         };
         self.judging = true;
         let own_side = Arc::clone(&self.context.own_side);
@@ -273,12 +273,12 @@ impl Prober {
         };
         ctx.spawn(judging.into_actor(self).map(move |(outcome, api), prober, ctx| {
             prober.judging = false;
-            let waited = prober.context.time.uptime().saturating_sub(now.monotonic);
-            prober.on_judged(api, outcome, Asked { waited, patience }, ctx);
+            let waited = prober.context.time.monotonic().saturating_sub(now.monotonic);
+            prober.on_judged(api, outcome, ForRecheck { waited, patience }, ctx);
         }));
     }
 
-    fn on_judged(&mut self, api: Arc<ApiConfig>, mut outcome: Outcome, asked: Asked, ctx: &mut Context<Self>) {
+    fn on_judged(&mut self, api: Arc<ApiConfig>, mut outcome: Outcome, next: ForRecheck, ctx: &mut Context<Self>) {
         if !Arc::ptr_eq(&api, &self.api) && !api.same_request(&self.api) {
             // An outcome of the old request must not change the status.
             outcome.verdict = Verdict::Inconclusive;
@@ -295,7 +295,7 @@ impl Prober {
             Verdict::Inconclusive => tracing::warn!(%api_id, reason = outcome.reason(), "inconclusive"),
         }
         self.was_inconclusive = outcome.verdict == Verdict::Inconclusive;
-        self.submit(api, outcome, asked, ctx);
+        self.submit(api, outcome, next, ctx);
     }
 
     /// Counts due times that passed while the probe was running.
@@ -316,7 +316,7 @@ impl Prober {
         self.was_late = missed > 0;
     }
 
-    fn submit(&mut self, api: Arc<ApiConfig>, outcome: Outcome, asked: Asked, ctx: &mut Context<Self>) {
+    fn submit(&mut self, api: Arc<ApiConfig>, outcome: Outcome, next: ForRecheck, ctx: &mut Context<Self>) {
         if self.in_flight >= OUTCOMES_IN_FLIGHT_MAX {
             if !std::mem::replace(&mut self.was_dropped, true) {
                 tracing::error!(api_id = %self.api.api_id, "the state-keeper takes nothing; outcomes are dropped");
@@ -331,7 +331,7 @@ impl Prober {
         let missed_ticks = u64::from(std::mem::take(&mut self.missed));
         let next_tick_in = self.due.filter(|_| self.timer.is_some()).map(|due| due.wait(self.armed_at));
         let completed = ProbeCompleted {
-            completed: Completed { api, outcome, missed_ticks, next_tick_in, patience: asked.patience },
+            completed: Completed { api, outcome, missed_ticks, next_tick_in, patience: next.patience },
             // In the first round somebody waits for each outcome.
             urgent: !(was_pass_acknowledged && self.last_pass_acknowledged)
                 || self.liveness.with(|resume| resume.ticket.is_some()),
@@ -342,7 +342,7 @@ impl Prober {
                 Ok(recheck) => {
                     prober.liveness.with(|resume| resume.missed = resume.missed.saturating_sub(missed_ticks));
                     // `run --once` does not wait for our own network to come back.
-                    prober.on_outcome_acknowledged(recheck.filter(|_| !ignores_recheck), asked.waited, ctx);
+                    prober.on_outcome_acknowledged(recheck.filter(|_| !ignores_recheck), next.waited, ctx);
                 }
                 // The outcome batcher or the keeper died, and the outcome is lost: the next life probes again as soon as there
                 // is a batcher.

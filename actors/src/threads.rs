@@ -34,11 +34,11 @@ impl Thread {
     /// If the system gives no more threads. That ends the supervisor, and with it the process.
     pub fn start(time: &TimeBase) -> Self {
         let arbiter = Arbiter::new();
-        let moved_ms = Arc::new(AtomicU64::new(uptime_ms(time)));
+        let moved_ms = Arc::new(AtomicU64::new(monotonic_ms(time)));
         let (time, beat) = (time.clone(), Arc::clone(&moved_ms));
         arbiter.spawn(async move {
             loop {
-                beat.store(uptime_ms(&time), Ordering::Relaxed);
+                beat.store(monotonic_ms(&time), Ordering::Relaxed);
                 tokio::time::sleep(BEAT_EVERY).await;
             }
         });
@@ -68,6 +68,6 @@ impl Drop for Thread {
     }
 }
 
-fn uptime_ms(time: &TimeBase) -> u64 {
+fn monotonic_ms(time: &TimeBase) -> u64 {
     u64::try_from(time.moment().monotonic.as_millis()).unwrap_or(u64::MAX)
 }

@@ -28,12 +28,12 @@ impl TimeBase {
 
     /// Now, on both clocks.
     pub fn moment(&self) -> Moment {
-        Moment { wall: self.clock.now(), monotonic: self.uptime() }
+        Moment { wall: self.clock.now(), monotonic: self.monotonic() }
     }
 
     /// How long this process has been there, time included in which the machine was suspended: so a schedule goes on where it should
     /// be, and what was slept through is missed. Waiting does not count that time.
-    pub fn uptime(&self) -> Monotonic {
+    pub fn monotonic(&self) -> Monotonic {
         self.started.elapsed().saturating_add(self.suspended())
     }
 

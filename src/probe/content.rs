@@ -18,7 +18,7 @@ pub(super) fn broken(api: &ApiConfig, token: Option<&Secret>, reply: &mut Reply)
     }
     let content = of(api, reply);
     // A server may repeat what it was sent.
-    expected::broken(&api.assertions, &content, |found| Masking::of_both(api, token).hide_in_short(found))
+    expected::broken(&api.assertions, &content, |found| Masking::with_token(api, token).hide_in_short(found))
 }
 
 fn of(api: &ApiConfig, reply: &mut Reply) -> Content {

@@ -190,7 +190,7 @@ impl One {
 
     /// What a server says, without the token that it was sent. What stands in the row is hidden by whoever shows it.
     fn without<'s>(&self, token: Option<&Secret>, said: &'s [u8]) -> Cow<'s, [u8]> {
-        token.map_or(Cow::Borrowed(said), |_| Masking::of_both(&self.api, token).hide(said, false))
+        token.map_or(Cow::Borrowed(said), |_| Masking::with_token(&self.api, token).hide(said, false))
     }
 
     /// Whether it may be the exchange that confirms a change: any that is no pass, and the first passes in a row after one.
@@ -219,10 +219,12 @@ impl One {
             status: reply.status,
             body_bytes: reply.body_bytes,
             body_cut_at_bound: reply.body_cut_at_bound,
-            location: location.map(|location| {
-                let shown = redirect::shown(&self.without(token, location));
-                // A server may echo what stands in the URL.
-                self.api.asking.as_ref().map_or(shown.clone(), |asking| asking.masked(&shown))
+            location: location.map(|location| redirect::shown(&self.without(token, location))).map(|location| {
+                match &self.api.asking {
+                    // A server may echo what stands in the URL.
+                    Some(asking) => asking.masked(&location),
+                    None => location,
+                }
             }),
             redirects: reply.redirects,
             left_behind: reply.left_behind.clone(),

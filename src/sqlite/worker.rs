@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Receiver;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -27,10 +27,43 @@ type Job = Box<dyn FnOnce(&mut Db) + Send>;
 /// The threads of this process.
 static OPEN: Mutex<Vec<mpsc::WeakSender<Job>>> = Mutex::new(Vec::new());
 
-/// The connections of these threads. Held while one is closed: of two that close at once, each would take the other for one that
-/// stays, and neither would move the write-ahead log into the file.
-static CONNECTIONS: Mutex<usize> = Mutex::new(0);
-static ONE_CLOSED: Condvar = Condvar::new();
+/// Their connections.
+static CONNECTIONS: Connections = Connections::new();
+
+struct Connections {
+    /// Of two that are closed at once, each would take the other for one that stays, and neither would move the write-ahead log into
+    /// the file. A disk may hang meanwhile, so that nobody waits for this but who closes another.
+    closing: Mutex<()>,
+    open: Mutex<usize>,
+    one_closed: Condvar,
+}
+
+impl Connections {
+    const fn new() -> Self {
+        Self { closing: Mutex::new(()), open: Mutex::new(0), one_closed: Condvar::new() }
+    }
+
+    fn count(&self) -> MutexGuard<'_, usize> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self, connection: Connection) {
+        let alone = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(connection);
+        drop(alone);
+        self.closed();
+    }
+
+    fn closed(&self) {
+        *self.count() -= 1;
+        self.one_closed.notify_all();
+    }
+
+    /// Waits until all are closed, or for so long: a disk may hang.
+    fn wait(&self, within: Duration) {
+        let _ = self.one_closed.wait_timeout_while(self.count(), within, |open| *open > 0);
+    }
+}
 
 /// Closes every connection of this process, so that the database is one file that can be copied: the last one to close it moves
 /// the write-ahead log into it. Nothing is read or written after this; the process is about to end.
@@ -39,9 +72,8 @@ pub fn close_all() {
     for jobs in open.iter().filter_map(mpsc::WeakSender::upgrade) {
         let _ = jobs.try_send(Box::new(Db::close)); // a thread that hangs takes nothing
     }
-    // Some are closed already by threads of their own, whose handles were dropped elsewhere a moment ago.
-    let count = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
-    let _ = ONE_CLOSED.wait_timeout_while(count, CLOSE_ALL_MAX, |count| *count > 0); // timed out: a disk hangs
+    // Some are being closed already by threads of their own, whose handles were dropped elsewhere a moment ago.
+    CONNECTIONS.wait(CLOSE_ALL_MAX);
 }
 
 /// What a job works with.
@@ -85,7 +117,7 @@ impl Worker {
         prepare(&connection).map_err(|error| classify(file, &error))?;
         let (wal, identity) = (Wal::default(), identity(file));
         let db = Db { connection, file: file.clone(), buffer: Vec::new(), wal, identity, is_closed: false };
-        *CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *CONNECTIONS.count() += 1;
         let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS_WAITING_MAX);
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|jobs| jobs.strong_count() > 0);
@@ -104,7 +136,7 @@ impl Worker {
             db.close();
         };
         std::thread::Builder::new().name(name.into()).spawn(run).map_err(|e| {
-            *CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+            CONNECTIONS.closed();
             Fault::Wait { place: file.name(), what: format!("got no thread: {e}") }
         })?;
         Ok(Self { jobs: Some(jobs), end: std::sync::Mutex::new(end), file: file.clone() })
@@ -140,12 +172,11 @@ impl Drop for Worker {
 
 impl Db {
     fn close(&mut self) {
-        let Ok(nothing) = Connection::open_in_memory() else { return };
-        let mut count = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
-        self.connection = nothing;
-        if !std::mem::replace(&mut self.is_closed, true) {
-            *count = count.saturating_sub(1);
-            ONE_CLOSED.notify_all();
+        if !self.is_closed
+            && let Ok(nothing) = Connection::open_in_memory()
+        {
+            self.is_closed = true;
+            CONNECTIONS.close(std::mem::replace(&mut self.connection, nothing));
         }
     }
 
@@ -176,4 +207,23 @@ fn identity(file: &SqliteFile) -> Option<Identity> {
 #[cfg(not(unix))]
 fn identity(_: &SqliteFile) -> Option<Identity> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_hangs_while_a_connection_is_closed_keeps_no_process_from_ending() {
+        static OURS: Connections = Connections::new();
+        *OURS.count() += 2;
+        let hangs = OURS.closing.lock().unwrap();
+        let closers = [0, 1].map(|_| std::thread::spawn(|| OURS.close(Connection::open_in_memory().unwrap())));
+        OURS.wait(Duration::from_millis(1));
+        assert_eq!(*OURS.count(), 2, "nobody waited for the disk");
+        drop(hangs);
+        OURS.wait(Duration::MAX);
+        assert_eq!(*OURS.count(), 0);
+        closers.into_iter().for_each(|closer| closer.join().unwrap());
+    }
 }

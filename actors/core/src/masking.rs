@@ -27,11 +27,11 @@ pub struct Masking<'a> {
 
 impl<'a> Masking<'a> {
     pub fn of(api: &'a ApiConfig) -> Self {
-        Self::of_both(api, None)
+        Self::with_token(api, None)
     }
 
     /// The same with the token that was sent along, which stands in no row.
-    pub fn of_both(api: &'a ApiConfig, token: Option<&'a Secret>) -> Self {
+    pub fn with_token(api: &'a ApiConfig, token: Option<&'a Secret>) -> Self {
         let mut masking = Self::default();
         if let Some(token) = token {
             masking.add(token.reveal(), false);
@@ -208,7 +208,7 @@ mod tests {
     fn a_token_that_stands_in_no_row_is_hidden_whole() {
         let api = api(&[("X-Key", "0123456789")], None, "http://a.test/");
         let token = Secret::new("head.er/+body=.sign");
-        let masking = Masking::of_both(&api, Some(&token));
+        let masking = Masking::with_token(&api, Some(&token));
         assert_eq!(masking.hide_in("Bearer head.er/+body=.sign of 0123456789"), "Bearer *** of ***");
         assert_eq!(masking.hide_in("?next=head.er%2F%2Bbody%3D.sign"), "?next=***");
         assert_eq!(masking.hide_in_short("\"Bearer head.er/+bo…\""), "\"Bearer ***…\"");

@@ -48,8 +48,7 @@ pub struct KeeperDeps {
     pub store: Arc<dyn StateStore>,
     pub history: Option<Arc<dyn HistoryStore>>,
     pub alerter: Handle<Recipient<DeliverAlerts>>,
-    /// The supervisor.
-    pub parent: Recipient<SupervisorRequest>,
+    pub supervisor: Recipient<SupervisorRequest>,
     pub time: TimeBase,
     pub stats: Arc<Stats>,
     pub own_side: Arc<OwnSide>,
@@ -194,9 +193,9 @@ impl StateKeeper {
         }));
     }
 
-    /// A parent that is gone has ended this actor, or is about to.
+    /// A supervisor that is gone has ended this actor, or is about to.
     fn ask_supervisor(&self, asks: SupervisorRequest, ctx: &mut Context<Self>) {
-        ctx.spawn(self.deps.parent.send(asks).into_actor(self).map(|_, _, _| ()));
+        ctx.spawn(self.deps.supervisor.send(asks).into_actor(self).map(|_, _, _| ()));
     }
 
     fn flush(&mut self, until: FlushUntil, ctx: &mut Context<Self>) -> oneshot::Receiver<()> {

@@ -195,7 +195,7 @@ impl Supervisor {
             store: Arc::clone(&self.chain.store),
             history: self.chain.history.clone(),
             alerter: self.chain.alerts_to.handle(),
-            parent: ctx.address().recipient(),
+            supervisor: ctx.address().recipient(),
             time: self.time.clone(),
             stats: Arc::clone(&self.stats),
             own_side: Arc::clone(&self.own_side),
@@ -227,7 +227,7 @@ impl Supervisor {
     /// One of the chain is dead, and is started again. What it had in its hands is offered or asked for again by those who gave it.
     pub(super) fn restart(&mut self, who: ChildId, reason: ExitReason, ctx: &mut Context<Self>) {
         self.chain.ended(&who);
-        let now = self.uptime();
+        let now = self.monotonic();
         let deaths = self.chain.deaths.entry(who.clone()).or_default();
         let after = deaths.count(now, &RestartPolicy::CHAIN, 0);
         let (actor, deaths) = (who.name(), deaths.recent());

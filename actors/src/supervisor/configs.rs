@@ -130,10 +130,10 @@ impl Supervisor {
         if is_of_all {
             (self.configs.begun, self.configs.begun_at) = (self.configs.begun + 1, Some(Instant::now()));
         }
-        let (number, revision, now) = (self.configs.begun, self.revision_of_all(), self.uptime());
+        let (number, revision, now) = (self.configs.begun, self.revision_of_all(), self.monotonic());
         let readings = join_all(self.configs.sources.iter().map(|source| source.read(mode, now)));
         ctx.spawn(readings.into_actor(self).map(move |readings, supervisor, ctx| {
-            let (now, configs) = (supervisor.uptime(), &mut supervisor.configs);
+            let (now, configs) = (supervisor.monotonic(), &mut supervisor.configs);
             configs.is_reading = false;
             let is_changed =
                 || configs.sources.iter().zip(&readings).any(|(source, read)| source.is_changed_by(read, now));
@@ -161,7 +161,7 @@ impl Supervisor {
             return self.answer_waiters();
         }
         let before = self.announces_changes().then(|| self.configs.rows().0);
-        let now = self.uptime();
+        let now = self.monotonic();
         for (source, reading) in self.configs.sources.iter_mut().zip(readings) {
             source.accept(reading, now);
         }
@@ -234,7 +234,7 @@ impl Supervisor {
     /// Every API that has a row that may run, where a state of any other is to be closed: nobody has looked for those yet, and it is
     /// certain which rows there are, and that there are any at all.
     fn configured(&self) -> Option<HashSet<ApiId>> {
-        let (now, once, sources) = (self.uptime(), self.options.once, &self.configs.sources);
+        let (now, once, sources) = (self.monotonic(), self.options.once, &self.configs.sources);
         let is_wanted = self.options.closes_unconfigured && !self.configs.closed_unconfigured;
         if !is_wanted || !sources.iter().all(|source| source.is_certain(once, now)) {
             return None;
@@ -325,7 +325,7 @@ impl Supervisor {
         let ports = self.configs.sources.iter().map(|source| Arc::clone(&source.port));
         let reading = join_all(ports.map(|port| read_some(port, Arc::clone(&ids))));
         ctx.spawn(reading.into_actor(self).map(move |read, supervisor, ctx| {
-            let (now, configs) = (supervisor.uptime(), &mut supervisor.configs);
+            let (now, configs) = (supervisor.monotonic(), &mut supervisor.configs);
             configs.is_reading = false;
             if let Some(read) = read.into_iter().collect::<Option<Vec<_>>>() {
                 configs.known_revision = all.revision;

@@ -166,7 +166,7 @@ impl Supervisor {
         }
     }
 
-    fn uptime(&self) -> Duration {
+    fn monotonic(&self) -> Duration {
         self.time.moment().monotonic
     }
 

@@ -158,7 +158,7 @@ impl Supervisor {
 
     /// The present life of a prober is over. Its slot, if there is to be a next one.
     fn prober_is_gone(&mut self, api_id: &ApiId, reason: &ExitReason) -> Option<&mut ProberSlot> {
-        let now = self.uptime();
+        let now = self.monotonic();
         let slot = self.probers.slots.get_mut(api_id)?;
         slot.forgive(now, self.options.restart.period);
         let liveness = &slot.running()?.liveness;
@@ -181,7 +181,7 @@ impl Supervisor {
     /// A prober is dead. That it hung, or that somebody killed it, counts like any other death; that its outcome was lost on
     /// its way does not.
     pub(super) fn prober_ended(&mut self, api_id: &ApiId, reason: &ExitReason, ctx: &mut Context<Self>) {
-        let (now, policy) = (self.uptime(), self.options.restart);
+        let (now, policy) = (self.monotonic(), self.options.restart);
         let Some(slot) = self.prober_is_gone(api_id, reason) else { return self.finish_stop_if_idle() };
         if !is_its_fault(reason) {
             return self.start_prober(api_id, Duration::ZERO, ctx);
@@ -203,7 +203,7 @@ impl Supervisor {
 
     /// The keeper may be in another life, which knows only what is stored.
     pub(super) fn report_given_up(&mut self, ctx: &mut Context<Self>) {
-        let (now, period) = (self.uptime(), self.options.restart.period);
+        let (now, period) = (self.monotonic(), self.options.restart.period);
         let mut given_up = vec![];
         for slot in self.probers.slots.values_mut() {
             slot.forgive(now, period);
@@ -219,7 +219,7 @@ impl Supervisor {
 
     /// Starts those whose delay is over, one after the other, and sets the timer for the next.
     fn start_due(&mut self, ctx: &mut Context<Self>) {
-        let now = self.uptime();
+        let now = self.monotonic();
         while let Some((at, _)) = self.probers.due.first()
             && !self.stopping
             && !self.escalated

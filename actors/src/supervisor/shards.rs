@@ -191,7 +191,7 @@ impl Supervisor {
             return self.ownership.join(Err(why));
         }
         let channels = others.iter().flat_map(|record| record.channels.iter().cloned()).collect();
-        let now = self.uptime();
+        let now = self.monotonic();
         let fault = self.ownership.fault(&sight, now);
         self.send_to_keeper(SelfStatus::Fleet { fault, channels }, ctx);
         for ask in self.ownership.open_asks(&sight) {

@@ -80,7 +80,7 @@ impl Watchdog {
 
 impl Supervisor {
     pub(super) fn look_at_children(&mut self, ctx: &mut Context<Self>) {
-        let now = self.uptime();
+        let now = self.monotonic();
         let may_judge = self.watchdog.look(now);
         if !self.options.once {
             self.look_at_the_load(may_judge, now, ctx);

@@ -46,7 +46,7 @@ struct Surroundings {
 
 impl Surroundings {
     fn note(&self, event: Event) {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).push((self.time.uptime(), event));
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).push((self.time.monotonic(), event));
     }
 
     fn draw<T>(&self, from: impl FnOnce(&mut Chance) -> T) -> T {
@@ -65,7 +65,7 @@ impl Probe for Surroundings {
             let here = here.clone();
             Box::pin(async move {
                 here.note(Event::Began);
-                let (started_at, began) = (here.clock.now(), here.time.uptime());
+                let (started_at, began) = (here.clock.now(), here.time.monotonic());
                 here.dawdle(500, 2_500).await;
                 let answer = if here.draw(|chance| chance.percent(50)) {
                     Answer::Response(Response { status: 200, ..Response::default() })
@@ -77,7 +77,7 @@ impl Probe for Surroundings {
                 Observation {
                     started_at,
                     finished_at: here.clock.now(),
-                    took: here.time.uptime() - began,
+                    took: here.time.monotonic() - began,
                     waited_for_host: Duration::ZERO,
                     phases: PhaseTimes::default(),
                     address: None,

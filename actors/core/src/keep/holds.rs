@@ -180,13 +180,13 @@ impl Keeper {
         }
         let hold = unsure()?;
         if is_ours && !is_suspect && !is_asked {
-            self.ask_supervisor(parent, now);
+            self.probe_parent(parent, now);
         }
         Some(hold)
     }
 
     /// Probes a parent now, since a dependent of it fails.
-    fn ask_supervisor(&mut self, parent: &ApiId, now: Moment) {
+    fn probe_parent(&mut self, parent: &ApiId, now: Moment) {
         let asked = self.holds.asked.get(parent);
         if asked.is_none_or(|at| now.monotonic.saturating_sub(*at) >= READ_EVERY) {
             self.holds.asked.insert(parent.clone(), now.monotonic);

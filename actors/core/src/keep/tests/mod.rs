@@ -185,7 +185,13 @@ impl Desk {
     /// The same by another config than the one that is known.
     fn finds_by(&mut self, api: Arc<ApiConfig>, verdict: Verdict) -> Option<Duration> {
         self.now += Duration::from_millis(1); // no two probes begin at one time
-        let now = moment(self.now);
+        let recheck = self.completes(api, verdict, moment(self.now));
+        self.take();
+        recheck
+    }
+
+    /// A probe by this config ends at that moment.
+    fn completes(&mut self, api: Arc<ApiConfig>, verdict: Verdict, now: Moment) -> Option<Duration> {
         let outcome = Outcome {
             started_at: now.wall,
             finished_at: now.wall,
@@ -199,9 +205,7 @@ impl Desk {
         };
         let next_tick_in = Some(Duration::from_secs(60));
         let completed = Completed { api, outcome, missed_ticks: 0, next_tick_in, patience: self.patience };
-        let recheck = self.keeper.all_completed(std::iter::once(completed), now).remove(0);
-        self.take();
-        recheck
+        self.keeper.all_completed(std::iter::once(completed), now).remove(0)
     }
 
     fn goes_down(&mut self, name: &str) {

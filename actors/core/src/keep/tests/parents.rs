@@ -161,22 +161,8 @@ fn finds_by_clock(desk: &mut Desk, name: &str, verdict: Verdict, back: Duration)
         monotonic: now,
         wall: Timestamp::default().plus(moment(now).wall.since(Timestamp::default().plus(back))),
     };
-    let now = at(desk.now);
-    let outcome = Outcome {
-        started_at: now.wall,
-        finished_at: now.wall,
-        verdict,
-        latency_ms: None,
-        status_code: None,
-        reasons: if verdict == Verdict::Pass { vec![] } else { vec!["refused".into()] },
-        evidence: None,
-        certificate: None,
-        figures: crate::ProbeFigures::default(),
-    };
     let api = Arc::clone(&desk.rows[name]);
-    let next_tick_in = Some(Duration::from_secs(60));
-    let completed = Completed { api, outcome, missed_ticks: 0, next_tick_in, patience: None };
-    desk.keeper.all_completed(std::iter::once(completed), now);
+    desk.completes(api, verdict, at(desk.now));
     desk.now += Duration::from_secs(1);
     desk.keeper.tick(at(desk.now));
     desk.take();

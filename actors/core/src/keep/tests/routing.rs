@@ -73,15 +73,20 @@ fn an_api_that_no_channel_asks_for_is_said_and_its_alerts_go_to_all() {
     assert_eq!(owed(&desk, &ApiId::monitor_capacity())[0].owed_to, ["pager", "desk"]);
 }
 
-#[test]
-fn what_is_told_beside_the_status_of_an_api_goes_where_its_outages_go() {
+/// The cart, which is tagged `shop`, is told as unclear.
+fn unclear_cart() -> (Desk, ApiId) {
     let mut desk = Desk::with(three(), &[]);
     tagged(&mut desk, "cart", "shop");
     desk.wait(1);
     desk.finds("cart", Verdict::Inconclusive);
     let span = desk.rows["cart"].unclear_after(moment(desk.now)).as_secs();
     (0..=span).for_each(|_| desk.wait(1));
-    let unclear = ApiId::monitor_unclear(&id("cart"));
+    (desk, ApiId::monitor_unclear(&id("cart")))
+}
+
+#[test]
+fn what_is_told_beside_the_status_of_an_api_goes_where_its_outages_go() {
+    let (mut desk, unclear) = unclear_cart();
     assert_eq!(owed(&desk, &unclear)[0].owed_to, ["mail", "pager"]);
     desk.keeper.apply_configs(
         &ConfigDiff { stopped: vec![(id("cart"), "its row was removed")], ..ConfigDiff::default() },
@@ -93,13 +98,7 @@ fn what_is_told_beside_the_status_of_an_api_goes_where_its_outages_go() {
 
 #[test]
 fn what_was_told_of_an_api_whose_row_is_not_read_yet_is_withdrawn_from_every_channel() {
-    let mut told = Desk::with(three(), &[]);
-    tagged(&mut told, "cart", "shop");
-    told.wait(1);
-    told.finds("cart", Verdict::Inconclusive);
-    let span = told.rows["cart"].unclear_after(moment(told.now)).as_secs();
-    (0..=span).for_each(|_| told.wait(1));
-    let unclear = ApiId::monitor_unclear(&id("cart"));
+    let (told, unclear) = unclear_cart();
     let alert = Arc::new(owed(&told, &unclear)[0].alert.clone());
     let mut next = Desk::with(three(), &[]);
     next.keeper.withdraw(&alert, moment(next.now));
