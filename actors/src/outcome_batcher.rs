@@ -14,7 +14,7 @@ use actix::dev::{MessageResponse, OneshotSender};
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Recipient, WrapFuture, fut};
 
 use crate::handle::Handle;
-use crate::state_keeper::{ProbeCompleted, ProbesCompleted};
+use crate::state_keeper::{OutcomeBatch, SubmitOutcome};
 
 /// Messages in the outcome batcher's mailbox. It answers none before the keeper does, and takes each in well under a
 /// microsecond; the rest wait in their prober, beside its clock.
@@ -31,9 +31,9 @@ const BATCH_MAX: usize = 256;
 type ReplySender = Option<OneshotSender<Option<Duration>>>;
 
 pub struct OutcomeBatcher {
-    keeper: Handle<Recipient<ProbesCompleted>>,
+    keeper: Handle<Recipient<OutcomeBatch>>,
     /// Not sent yet, oldest first. Each prober has a few at most (`OUTCOMES_IN_FLIGHT_MAX` in `prober.rs`).
-    gathered: Vec<ProbeCompleted>,
+    gathered: Vec<SubmitOutcome>,
     /// The reply senders for `gathered`, in the same order.
     answers: Rc<RefCell<Vec<ReplySender>>>,
     gathering: bool,
@@ -44,7 +44,7 @@ pub struct OutcomeBatcher {
 
 impl OutcomeBatcher {
     /// An outcome batcher to `keeper`.
-    pub fn new(keeper: Handle<Recipient<ProbesCompleted>>) -> Self {
+    pub fn new(keeper: Handle<Recipient<OutcomeBatch>>) -> Self {
         Self { keeper, gathered: Vec::new(), answers: Rc::default(), gathering: false, urgent: false, under_way: false }
     }
 
@@ -54,13 +54,13 @@ impl OutcomeBatcher {
             return;
         }
         self.under_way = true;
-        let batch: Vec<ProbeCompleted> = self.gathered.drain(..count).collect();
+        let batch: Vec<SubmitOutcome> = self.gathered.drain(..count).collect();
         let waiting: Vec<ReplySender> = self.answers.borrow_mut().drain(..count).collect();
         self.urgent = !self.gathered.is_empty();
         if !self.urgent {
             self.gathered.shrink_to(BATCH_MAX); // a burst is over, and its room would stay for ever
         }
-        ctx.spawn(self.keeper.send(ProbesCompleted(batch)).into_actor(self).map(move |rechecks, batcher, ctx| {
+        ctx.spawn(self.keeper.send(OutcomeBatch(batch)).into_actor(self).map(move |rechecks, batcher, ctx| {
             // Without an answer the keeper is gone: the reply senders are dropped, and the probers notice.
             for (answer, recheck) in waiting.into_iter().zip(rechecks.unwrap_or_default()) {
                 if let Some(answer) = answer {
@@ -79,12 +79,12 @@ impl Actor for OutcomeBatcher {
     type Context = Context<Self>;
 }
 
-impl Handler<ProbeCompleted> for OutcomeBatcher {
+impl Handler<SubmitOutcome> for OutcomeBatcher {
     type Result = DeferredReply;
 
-    fn handle(&mut self, completed: ProbeCompleted, ctx: &mut Self::Context) -> Self::Result {
-        self.urgent |= completed.urgent;
-        self.gathered.push(completed);
+    fn handle(&mut self, submitted: SubmitOutcome, ctx: &mut Self::Context) -> Self::Result {
+        self.urgent |= submitted.urgent;
+        self.gathered.push(submitted);
         let send_now = self.urgent || self.gathered.len() >= BATCH_MAX;
         if !send_now && !self.gathering {
             self.gathering = true;
@@ -104,7 +104,7 @@ pub struct DeferredReply {
     send_now: bool,
 }
 
-impl MessageResponse<OutcomeBatcher, ProbeCompleted> for DeferredReply {
+impl MessageResponse<OutcomeBatcher, SubmitOutcome> for DeferredReply {
     fn handle(self, ctx: &mut Context<OutcomeBatcher>, answer: ReplySender) {
         self.answers.borrow_mut().push(answer);
         if self.send_now {
@@ -119,7 +119,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use actix::Addr;
-    use api_health_core::keep::Completed;
+    use api_health_core::keep::CompletedProbe;
     use api_health_core::{Outcome, Timestamp, Verdict};
     use tokio::time::Instant;
 
@@ -140,30 +140,30 @@ mod tests {
         type Context = Context<Self>;
     }
 
-    impl Handler<ProbesCompleted> for Keeper {
+    impl Handler<OutcomeBatch> for Keeper {
         type Result = Vec<Option<Duration>>;
 
-        fn handle(&mut self, ProbesCompleted(batch): ProbesCompleted, _: &mut Self::Context) -> Self::Result {
-            let ids: Vec<String> = batch.iter().map(|completed| completed.completed.api.api_id.to_string()).collect();
+        fn handle(&mut self, OutcomeBatch(batch): OutcomeBatch, _: &mut Self::Context) -> Self::Result {
+            let ids: Vec<String> = batch.iter().map(|submitted| submitted.probe.api.api_id.to_string()).collect();
             let answers = ids.iter().map(|id| id.parse().ok().map(Duration::from_secs)).collect();
             self.seen.lock().unwrap().push((self.began.elapsed(), ids));
             answers
         }
     }
 
-    fn handle_of(keeper: Option<Addr<Keeper>>) -> Handle<Recipient<ProbesCompleted>> {
+    fn handle_of(keeper: Option<Addr<Keeper>>) -> Handle<Recipient<OutcomeBatch>> {
         let whereabouts = AddrPublisher::default();
         whereabouts.set(keeper.map(Addr::recipient));
         whereabouts.handle()
     }
 
-    fn start() -> (Recipient<ProbeCompleted>, Seen) {
+    fn start() -> (Recipient<SubmitOutcome>, Seen) {
         let seen = Seen::default();
         let keeper = Keeper { began: Instant::now(), seen: Arc::clone(&seen) }.start();
         (OutcomeBatcher::new(handle_of(Some(keeper))).start().recipient(), seen)
     }
 
-    fn completed(id: &str, urgent: bool) -> ProbeCompleted {
+    fn submitted(id: &str, urgent: bool) -> SubmitOutcome {
         let outcome = Outcome {
             started_at: Timestamp::default(),
             finished_at: Timestamp::default(),
@@ -175,16 +175,16 @@ mod tests {
             certificate: None,
             figures: api_health_core::ProbeFigures::default(),
         };
-        let completed =
-            Completed { api: Arc::new(api(id, 10)), outcome, missed_ticks: 0, next_tick_in: None, patience: None };
-        ProbeCompleted { completed, urgent }
+        let probe =
+            CompletedProbe { api: Arc::new(api(id, 10)), outcome, missed_ticks: 0, next_tick_in: None, patience: None };
+        SubmitOutcome { probe, urgent }
     }
 
     #[test]
     fn what_nobody_waits_for_travels_in_company_and_each_gets_its_own_answer() {
         in_virtual_time(async {
             let (batcher, seen) = start();
-            let sent = ["1", "x", "3"].map(|id| batcher.send(completed(id, false)));
+            let sent = ["1", "x", "3"].map(|id| batcher.send(submitted(id, false)));
             let answers = futures_util::future::join_all(sent).await;
             let answers: Vec<Option<Duration>> = answers.into_iter().map(Result::unwrap).collect();
             assert_eq!(answers, [Some(Duration::from_secs(1)), None, Some(Duration::from_secs(3))]);
@@ -199,13 +199,13 @@ mod tests {
     fn what_is_urgent_goes_at_once_after_what_came_before_it() {
         in_virtual_time(async {
             let (batcher, seen) = start();
-            let before = batcher.send(completed("1", false));
-            let urgent = batcher.send(completed("2", true));
+            let before = batcher.send(submitted("1", false));
+            let urgent = batcher.send(submitted("2", true));
             let (before, urgent) = futures_util::future::join(before, urgent).await;
             assert_eq!(before.unwrap(), Some(Duration::from_secs(1)));
             assert_eq!(urgent.unwrap(), Some(Duration::from_secs(2)));
             assert_eq!(*seen.lock().unwrap(), [(Duration::ZERO, vec!["1".to_owned(), "2".to_owned()])]);
-            assert_eq!(batcher.send(completed("3", false)).await.unwrap(), Some(Duration::from_secs(3)), "and goes on");
+            assert_eq!(batcher.send(submitted("3", false)).await.unwrap(), Some(Duration::from_secs(3)), "and goes on");
         });
     }
 
@@ -214,7 +214,7 @@ mod tests {
         in_virtual_time(async {
             let (batcher, seen) = start();
             let ids: Vec<String> = (0..3 * BATCH_MAX).map(|n| n.to_string()).collect();
-            let sent = ids.iter().map(|id| batcher.send(completed(id, id == "0")));
+            let sent = ids.iter().map(|id| batcher.send(submitted(id, id == "0")));
             let answers = futures_util::future::join_all(sent).await;
             assert!(
                 answers
@@ -235,7 +235,7 @@ mod tests {
             drop(receiver);
             for keeper in [Some(Addr::new(to_gone)), None] {
                 let batcher = OutcomeBatcher::new(handle_of(keeper)).start().recipient();
-                let answer = tokio::time::timeout(Duration::from_secs(1), batcher.send(completed("1", true))).await;
+                let answer = tokio::time::timeout(Duration::from_secs(1), batcher.send(submitted("1", true))).await;
                 assert!(answer.expect("an answer in time").is_err());
             }
         });

@@ -12,7 +12,7 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient, SpawnHandle, WrapFuture,
 };
 use api_health_core::capacity::HELD_UP_MIN;
-use api_health_core::keep::Completed;
+use api_health_core::keep::CompletedProbe;
 use api_health_core::network::{self, Testimony};
 use api_health_core::schedule::{Due, Moment, Slot};
 use api_health_core::{Answer, ApiConfig, Observation, Outcome, Verdict};
@@ -22,7 +22,7 @@ use crate::handle::Handle;
 use crate::liveness::Liveness;
 use crate::own_side::OwnSide;
 use crate::ports::{PreparedProbe, Probe};
-use crate::state_keeper::ProbeCompleted;
+use crate::state_keeper::SubmitOutcome;
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
 
@@ -46,7 +46,7 @@ const CLOCK_STEP_MIN: Duration = Duration::from_secs(2);
 pub struct ProberContext {
     pub probe: Arc<dyn Probe>,
     /// The outcome batcher of this arbiter.
-    pub batcher: Handle<Recipient<ProbeCompleted>>,
+    pub batcher: Handle<Recipient<SubmitOutcome>>,
     pub time: TimeBase,
     pub stats: Arc<Stats>,
     pub own_side: Arc<OwnSide>,
@@ -330,13 +330,13 @@ impl Prober {
             std::mem::replace(&mut self.last_pass_acknowledged, outcome.verdict == Verdict::Pass);
         let missed_ticks = u64::from(std::mem::take(&mut self.missed));
         let next_tick_in = self.due.filter(|_| self.timer.is_some()).map(|due| due.wait(self.armed_at));
-        let completed = ProbeCompleted {
-            completed: Completed { api, outcome, missed_ticks, next_tick_in, patience: next.patience },
+        let submitted = SubmitOutcome {
+            probe: CompletedProbe { api, outcome, missed_ticks, next_tick_in, patience: next.patience },
             // In the first round somebody waits for each outcome.
             urgent: !(was_pass_acknowledged && self.last_pass_acknowledged)
                 || self.liveness.with(|resume| resume.ticket.is_some()),
         };
-        ctx.spawn(self.context.batcher.send(completed).into_actor(self).map(move |reply, prober, ctx| {
+        ctx.spawn(self.context.batcher.send(submitted).into_actor(self).map(move |reply, prober, ctx| {
             prober.in_flight -= 1;
             match reply {
                 Ok(recheck) => {

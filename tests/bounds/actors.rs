@@ -13,7 +13,7 @@ use api_health_actors::ports::{
     ConfigSource, LoadedConfigs, NoWitnesses, Notifier, NotifyError, SourceError, StateStore,
 };
 use api_health_actors::prober::{self, Prober, ProberContext, ProberInit, Start};
-use api_health_actors::state_keeper::{self, ProbeCompleted};
+use api_health_actors::state_keeper::{self, SubmitOutcome};
 use api_health_actors::stats::{LATENESS_BOUNDS_MS, Stats};
 use api_health_actors::system::{self, Options, Running, World};
 use api_health_actors::testkit::store::StoreFault;
@@ -105,10 +105,10 @@ impl Actor for Silent {
     type Context = Context<Self>;
 }
 
-impl Handler<ProbeCompleted> for Silent {
+impl Handler<SubmitOutcome> for Silent {
     type Result = actix::ResponseFuture<Option<Duration>>;
 
-    fn handle(&mut self, _: ProbeCompleted, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: SubmitOutcome, _: &mut Self::Context) -> Self::Result {
         self.0.fetch_add(1, Ordering::SeqCst);
         std::future::pending().boxed_local()
     }

@@ -23,9 +23,9 @@ pub struct Transition {
     pub to: Status,
 }
 
-/// Why a decision was made, for logs and tests.
+/// What a decision was, for logs and tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum DecisionKind {
     /// The outcome agrees with the status.
     Unchanged,
     /// The first outcome of an unknown API was a pass: it is up, and there is no alert.
@@ -58,7 +58,7 @@ pub struct Decision {
     pub enqueued: bool,
     /// Probe again after this long, because the API is suspect; `None`: at the next tick.
     pub recheck: Option<Duration>,
-    pub reason: Reason,
+    pub kind: DecisionKind,
 }
 
 impl Decision {
@@ -75,11 +75,11 @@ impl Decision {
 
     /// Whether later decisions depend on the change, so that it must be stored at once.
     pub const fn must_store(&self) -> bool {
-        !matches!(self.reason, Reason::Unchanged | Reason::Inconclusive)
+        !matches!(self.kind, DecisionKind::Unchanged | DecisionKind::Inconclusive)
     }
 
-    fn new(next: ApiState, from: Status, reason: Reason) -> Self {
-        Self { next, from, enqueued: false, recheck: None, reason }
+    fn new(next: ApiState, from: Status, kind: DecisionKind) -> Self {
+        Self { next, from, enqueued: false, recheck: None, kind }
     }
 
     /// Puts an alert into the outbox, for these channels and those of the incident. One that starts an incident notes its channels
@@ -121,12 +121,12 @@ pub fn decide(
     });
     next.recent.note(outcome);
     let mut decision = match (outcome.verdict, from) {
-        (Verdict::Inconclusive, _) => Decision::new(next, from, Reason::Inconclusive),
+        (Verdict::Inconclusive, _) => Decision::new(next, from, DecisionKind::Inconclusive),
         (Verdict::Pass, Status::Unknown) => {
             next.streak = None;
             next.status = Status::Up;
             next.since = Some(outcome.started_at);
-            Decision::new(next, from, Reason::FirstSeenUp)
+            Decision::new(next, from, DecisionKind::FirstSeenUp)
         }
         (Verdict::Pass, Status::Up) | (Verdict::Fail, Status::Down) => agree(next),
         (Verdict::Fail, Status::Unknown | Status::Up) => disagree(next, Toward::Down, outcome, policy, now),
@@ -161,7 +161,7 @@ pub fn stop_watching(state: &ApiState, why: &str, channels: &[String], now: Time
     if next == *state {
         return None;
     }
-    let mut decision = Decision::new(next, from, Reason::NotWatched);
+    let mut decision = Decision::new(next, from, DecisionKind::NotWatched);
     if let Some(incident) = told {
         let was = match &state.api_id {
             id if id.unclear_api().is_some() => "it was unclear: ",
@@ -203,7 +203,7 @@ pub fn withdraw(state: &ApiState, outage: &Alert, channels: &[String], now: Time
         outage.reason
     );
     let alert = closed(&state.api_id, &incident, Status::Unknown, &reason, now);
-    Some(Decision::new(state.clone(), state.status, Reason::Withdrawn).enqueue(alert, channels, &[]))
+    Some(Decision::new(state.clone(), state.status, DecisionKind::Withdrawn).enqueue(alert, channels, &[]))
 }
 
 fn closed(api_id: &crate::ApiId, incident: &Incident, from: Status, reason: &str, now: Timestamp) -> Alert {
@@ -226,9 +226,9 @@ fn closed(api_id: &crate::ApiId, incident: &Incident, from: Status, reason: &str
 
 /// The outcome agrees with the status: a streak against it, if there was one, is over.
 fn agree(mut next: ApiState) -> Decision {
-    let reason = if next.streak.take().is_some() { Reason::SuspicionCleared } else { Reason::Unchanged };
+    let kind = if next.streak.take().is_some() { DecisionKind::SuspicionCleared } else { DecisionKind::Unchanged };
     let from = next.status;
-    Decision::new(next, from, reason)
+    Decision::new(next, from, kind)
 }
 
 /// The outcome contradicts the status: it extends the streak, and may confirm the change.
@@ -247,7 +247,7 @@ fn disagree(mut next: ApiState, toward: Toward, outcome: &Outcome, policy: &Poli
     };
     if streak.count < threshold.max(1) {
         next.streak = Some(streak);
-        return Decision::new(next, from, Reason::Suspect);
+        return Decision::new(next, from, DecisionKind::Suspect);
     }
     confirm(next, &streak, outcome, policy, now)
 }
@@ -289,5 +289,5 @@ fn confirm(mut next: ApiState, streak: &Streak, outcome: &Outcome, policy: &Poli
         Some(flap) => next.flap.get_or_insert_default().note(flap, now),
         None => next.flap = None,
     }
-    Decision::new(next, from, Reason::Confirmed)
+    Decision::new(next, from, DecisionKind::Confirmed)
 }

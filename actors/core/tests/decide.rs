@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use api_health_core::decide::{Reason, stop_watching, withdraw};
+use api_health_core::decide::{DecisionKind, stop_watching, withdraw};
 use api_health_core::delivery::{self, OWED_MAX};
 use api_health_core::{
     Alert, AlertKind, ApiId, ApiState, Outcome, Policy, Status, Timestamp, Verdict, decide, invariant,
@@ -207,7 +207,7 @@ proptest! {
                     asked_since += 1;
                     let decision = decide(&state, &outcome(verdict, second as i64), &policy, &pager(), now);
                     let needed = if before.status == Status::Down { successes } else { failures };
-                    let confirms = decision.reason == Reason::Confirmed;
+                    let confirms = decision.kind == DecisionKind::Confirmed;
                     prop_assert!(!confirms || asked_since >= needed, "nothing is confirmed by another question");
                     told.extend(decision.alert().filter(|a| a.kind == AlertKind::Down).cloned());
                     state = decision.next;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use api_health_core::keep::{Completed, ConfigDiff, Effect, Grant, HistorySetup, Keeper, KeeperConfig};
+use api_health_core::keep::{CompletedProbe, ConfigDiff, Effect, Grant, HistorySetup, Keeper, KeeperConfig};
 use api_health_core::own::shards::Shard;
 use api_health_core::routes::Routes;
 use api_health_core::schedule::Moment;
@@ -90,11 +90,11 @@ fn obey(keeper: &mut Keeper, now: Moment) {
             match effect {
                 Effect::Commit { call, writes } => {
                     let results = writes.into_iter().map(|write| (write.state.api_id.clone(), Ok(()))).collect();
-                    keeper.committed(call, results, now);
+                    keeper.on_commit_results(call, results, now);
                 }
-                Effect::ReadHistory { call, .. } => keeper.history_read(call, Ok(Vec::new()), now),
+                Effect::ReadHistory { call, .. } => keeper.on_history_read(call, Ok(Vec::new()), now),
                 Effect::WriteHistory { call, items } => {
-                    keeper.history_written(call, items.iter().map(|_| Ok(())).collect(), now);
+                    keeper.on_history_written(call, items.iter().map(|_| Ok(())).collect(), now);
                 }
                 other => panic!("{other:?} was not to come"),
             }
@@ -133,8 +133,8 @@ fn hours(history: Option<HistorySetup>) -> Vec<usize> {
             };
             let next_tick_in = Some(Duration::from_secs(60));
             let api = Arc::clone(api);
-            let completed = Completed { api, outcome, missed_ticks: 0, next_tick_in, patience: None };
-            keeper.all_completed(std::iter::once(completed), now);
+            let completed = CompletedProbe { api, outcome, missed_ticks: 0, next_tick_in, patience: None };
+            keeper.on_probes_completed(std::iter::once(completed), now);
         }
         for second in [1, 15, 30, 45] {
             keeper.tick(at(minute * 60 + second));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api_health_core::decide::{Reason, stop_watching};
+use api_health_core::decide::{DecisionKind, stop_watching};
 use api_health_core::flap::FlapPolicy;
 use api_health_core::hold::Hold;
 use api_health_core::{
@@ -147,7 +147,7 @@ impl World {
                 ApiState { last_probe: before.last_probe.clone(), recent: before.recent.clone(), ..next.clone() };
             assert_eq!(&told, before);
         }
-        if decision.reason == Reason::Confirmed {
+        if decision.kind == DecisionKind::Confirmed {
             self.confirmed += 1;
         }
         let alert = decision.alert().cloned();
@@ -173,7 +173,7 @@ impl World {
             );
             assert_eq!(next.last_alerted, next.status);
         } else if let (Some(held), None) = (&before.held, &next.held) {
-            self.cancelled += held.changes + u32::from(decision.reason == Reason::Confirmed);
+            self.cancelled += held.changes + u32::from(decision.kind == DecisionKind::Confirmed);
         }
         if alert.as_ref().is_some_and(|alert| alert.kind == AlertKind::Reminder) {
             assert_eq!((next.status, next.last_alerted), (Status::Down, Status::Down));

@@ -22,7 +22,7 @@ impl StateKeeper {
             written.unwrap_or_else(|_| vec![Err(no_answer()); count])
         };
         ctx.spawn(writing.into_actor(self).map(move |results, keeper, ctx| {
-            keeper.apply(ctx, |core, now| core.history_written(call, results, now));
+            keeper.apply(ctx, |core, now| core.on_history_written(call, results, now));
         }));
     }
 
@@ -40,7 +40,7 @@ impl StateKeeper {
             read.unwrap_or_else(|_| Err(no_answer()))
         };
         ctx.spawn(reading.into_actor(self).map(move |read, keeper, ctx| {
-            keeper.apply(ctx, |core, now| core.history_read(call, read, now));
+            keeper.apply(ctx, |core, now| core.on_history_read(call, read, now));
         }));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use api_health_core::keep::{Grant, Read};
+use api_health_core::keep::{Grant, RecordRead};
 use api_health_core::own::shards::Shard;
 use api_health_core::{ApiId, ApiState, Timestamp};
 
@@ -68,21 +68,21 @@ async fn quarantine(store: &dyn StateStore, record: UnreadableState, is_logged: 
 }
 
 /// Reads one record. A damaged one goes into quarantine first.
-pub(super) async fn read(store: &dyn StateStore, api_id: &ApiId) -> Read {
+pub(super) async fn read(store: &dyn StateStore, api_id: &ApiId) -> RecordRead {
     match store.load(api_id.clone()).await {
-        Ok(Some(Ok(state))) => Read::Found(Box::new(state)),
-        Ok(None) => Read::Gone,
-        Ok(Some(Err(record))) if record.is_newer => Read::Newer(record.why),
+        Ok(Some(Ok(state))) => RecordRead::Found(Box::new(state)),
+        Ok(None) => RecordRead::Gone,
+        Ok(Some(Err(record))) if record.is_newer => RecordRead::Newer(record.why),
         Ok(Some(Err(record))) => {
             let why = record.why.clone();
             match store.quarantine(record).await {
                 Ok(()) => {
                     tracing::error!(%api_id, why, "the stored record of this API is damaged; it is set aside");
-                    Read::Quarantined
+                    RecordRead::Quarantined
                 }
-                Err(error) => Read::Failed(error),
+                Err(error) => RecordRead::Failed(error),
             }
         }
-        Err(error) => Read::Failed(error),
+        Err(error) => RecordRead::Failed(error),
     }
 }

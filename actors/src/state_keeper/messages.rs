@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, Handler, Message, MessageResult, ResponseActFuture, ResponseFuture, WrapFuture};
-use api_health_core::keep::{self, Completed, ConfigDiff, FlushUntil, Grant, OwnSideKind};
+use api_health_core::keep::{self, CompletedProbe, ConfigDiff, FlushUntil, Grant, OwnSideKind};
 use api_health_core::maintenance::{Maintenance, Selection};
 use api_health_core::own::shards::{Shard, ShardSet};
 use api_health_core::{Alert, ApiConfig, Timestamp};
@@ -13,26 +13,26 @@ use api_health_core::{Alert, ApiConfig, Timestamp};
 use super::{StateKeeper, load};
 use crate::ports::StoreError;
 
-/// A prober has an outcome. The reply: probe again after this long, or wait for the next tick.
+/// From a prober to the outcome batcher of its thread: a probe is judged. The reply: probe again after this long, or wait for the next tick.
 #[derive(Message)]
 #[rtype(result = "Option<Duration>")]
-pub struct ProbeCompleted {
-    pub completed: Completed,
+pub struct SubmitOutcome {
+    pub probe: CompletedProbe,
     /// It may change a status, or somebody waits for it: it goes to the keeper at once.
     pub urgent: bool,
 }
 
-/// Outcomes of several APIs, from one [`outcome_batcher`](crate::outcome_batcher), those of one API in order. The reply answers each, in
-/// the same order.
+/// From an [outcome batcher](crate::outcome_batcher) to the keeper: what it gathered, the outcomes of one API in order. The reply answers
+/// each, in the same order.
 #[derive(Message)]
 #[rtype(result = "Vec<Option<Duration>>")]
-pub struct ProbesCompleted(pub Vec<ProbeCompleted>);
+pub struct OutcomeBatch(pub Vec<SubmitOutcome>);
 
-impl Handler<ProbesCompleted> for StateKeeper {
+impl Handler<OutcomeBatch> for StateKeeper {
     type Result = Vec<Option<Duration>>;
 
-    fn handle(&mut self, ProbesCompleted(batch): ProbesCompleted, ctx: &mut Self::Context) -> Self::Result {
-        self.apply(ctx, |core, now| core.all_completed(batch.into_iter().map(|probe| probe.completed), now))
+    fn handle(&mut self, OutcomeBatch(batch): OutcomeBatch, ctx: &mut Self::Context) -> Self::Result {
+        self.apply(ctx, |core, now| core.on_probes_completed(batch.into_iter().map(|submitted| submitted.probe), now))
     }
 }
 
@@ -73,7 +73,7 @@ impl Handler<SelfStatus> for StateKeeper {
     fn handle(&mut self, status: SelfStatus, ctx: &mut Self::Context) {
         self.apply(ctx, |core, now| {
             match status {
-                SelfStatus::GivenUp(api, why) => core.prober_given_up(&api, why, now),
+                SelfStatus::GivenUp(api, why) => core.on_prober_given_up(&api, why, now),
                 SelfStatus::Fleet { fault, channels } => {
                     core.set_channels_elsewhere(channels);
                     core.on_fleet_status(fault, now);

@@ -29,8 +29,8 @@ use crate::stats::Stats;
 use crate::timebase::TimeBase;
 
 pub use messages::{
-    ApplyConfigs, DropChannel, DropShards, Flush, GainShards, KeeperReport, ProbeCompleted, ProbesCompleted,
-    ReleaseShards, Report, Retry, SelfStatus, SetMaintenance, Withdraw,
+    ApplyConfigs, DropChannel, DropShards, Flush, GainShards, KeeperReport, OutcomeBatch, ReleaseShards, Report, Retry,
+    SelfStatus, SetMaintenance, SubmitOutcome, Withdraw,
 };
 
 /// Messages in the keeper's mailbox. It answers each in microseconds; senders of more wait.
@@ -106,7 +106,7 @@ impl StateKeeper {
     fn carry_out(&mut self, effect: Effect, ctx: &mut Context<Self>) {
         match effect {
             Effect::Commit { call, writes } => self.commit(call, writes, ctx),
-            Effect::Load { call, api_id } => self.load(call, api_id, ctx),
+            Effect::ReadRecord { call, api_id } => self.load(call, api_id, ctx),
             Effect::Deliver { channel, alerts, failures, unstored } => {
                 let lease = (!unstored).then(|| self.deps.lease.hold());
                 let message = DeliverAlerts { channel: Arc::clone(&channel), alerts: alerts.clone(), failures, lease };
@@ -124,7 +124,7 @@ impl StateKeeper {
                     });
                 }));
             }
-            Effect::Beat(heartbeat) => {
+            Effect::WriteHeartbeat(heartbeat) => {
                 let (store, lease) = (Arc::clone(&self.deps.store), self.deps.lease.clone());
                 let writing = async move {
                     let written = async {
@@ -138,7 +138,7 @@ impl StateKeeper {
                     tokio::time::timeout(BEAT_MAX, written).await.map_err(no_answer).flatten()
                 };
                 ctx.spawn(writing.into_actor(self).map(|written, keeper, ctx| {
-                    keeper.apply(ctx, |core, now| core.beat_answered(written, now));
+                    keeper.apply(ctx, |core, now| core.on_heartbeat_result(written, now));
                 }));
             }
             Effect::WriteHistory { call, items } => self.write_history(call, items, ctx),
@@ -181,7 +181,7 @@ impl StateKeeper {
         };
         ctx.spawn(commit.into_actor(self).map(move |results: Vec<(ApiId, Result<(), CommitError>)>, keeper, ctx| {
             results.iter().for_each(|(_, written)| keeper.deps.stats.measured.wrote(written.is_ok()));
-            keeper.apply(ctx, |core, now| core.committed(call, results, now));
+            keeper.apply(ctx, |core, now| core.on_commit_results(call, results, now));
         }));
     }
 
@@ -189,7 +189,7 @@ impl StateKeeper {
         let store = Arc::clone(&self.deps.store);
         let load = async move { (load::read(&*store, &api_id).await, api_id) };
         ctx.spawn(load.into_actor(self).map(move |(read, api_id), keeper, ctx| {
-            keeper.apply(ctx, |core, now| core.read(call, &api_id, read, now));
+            keeper.apply(ctx, |core, now| core.on_record_read(call, &api_id, read, now));
         }));
     }
 

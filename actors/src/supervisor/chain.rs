@@ -23,7 +23,7 @@ use crate::outcome_batcher::{self, OutcomeBatcher};
 use crate::own_side::OwnSide;
 use crate::ports::{HistoryStore, Notifier, StateStore};
 use crate::prober::ProberContext;
-use crate::state_keeper::{self, KeeperDeps, ProbeCompleted, ProbesCompleted, StateKeeper};
+use crate::state_keeper::{self, KeeperDeps, OutcomeBatch, StateKeeper, SubmitOutcome};
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
 use crate::world::World;
@@ -31,7 +31,7 @@ use crate::world::World;
 /// The outcome batcher of a thread of probers.
 pub(crate) struct Batcher {
     pub(crate) child: Option<Child<OutcomeBatcher>>,
-    whereabouts: AddrPublisher<Recipient<ProbeCompleted>>,
+    whereabouts: AddrPublisher<Recipient<SubmitOutcome>>,
     /// What the probers of its thread share.
     pub(super) shared: Arc<ProberContext>,
 }
@@ -48,7 +48,7 @@ pub(crate) struct Chain {
     /// The keeper's address, for other components; none while the keeper is loading from the store.
     pub(crate) keeper_is: AddrPublisher<Addr<StateKeeper>>,
     /// Where batchers hand outcomes over; nowhere before the keeper knows of whom they are.
-    outcomes_to: AddrPublisher<Recipient<ProbesCompleted>>,
+    outcomes_to: AddrPublisher<Recipient<OutcomeBatch>>,
     /// One for each thread of probers.
     pub(crate) batchers: Vec<Batcher>,
     deaths: HashMap<ChildId, Deaths>,

@@ -15,7 +15,7 @@ use crate::liveness::{Liveness, ResumePoint};
 use crate::own_side::OwnSide;
 use crate::ports::{Clock as _, PreparedProbe, Probe, Witnesses};
 use crate::prober::{ProbeAgain, Prober, ProberContext, ProberInit, Reconfigure, Start};
-use crate::state_keeper::ProbeCompleted;
+use crate::state_keeper::SubmitOutcome;
 use crate::testkit::stage::Chance;
 use crate::testkit::{VirtualClock, WORLD_BEGINS, api, in_virtual_time};
 use crate::timebase::TimeBase;
@@ -103,10 +103,10 @@ impl Actor for Surroundings {
     type Context = Context<Self>;
 }
 
-impl Handler<ProbeCompleted> for Surroundings {
+impl Handler<SubmitOutcome> for Surroundings {
     type Result = ResponseFuture<Option<Duration>>;
 
-    fn handle(&mut self, _: ProbeCompleted, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: SubmitOutcome, _: &mut Self::Context) -> Self::Result {
         let here = self.clone();
         here.note(Event::Judged);
         Box::pin(async move {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Decision, Reason};
+use super::{Decision, DecisionKind};
 use crate::alert::{Alert, AlertKind};
 use crate::api::Policy;
 use crate::hold::{Held, Hold};
@@ -34,7 +34,7 @@ pub(super) fn tell(
     let outer = policy.hold.filter(|hold| is_untold_outage || !matches!(hold, Hold::ParentUnsure(_)));
     let flapping = next.is_flapping().then_some(&Hold::Flapping);
     if let Some(hold) = outer.or(flapping) {
-        if let Some(held) = next.held.as_mut().filter(|_| decision.reason == Reason::Confirmed) {
+        if let Some(held) = next.held.as_mut().filter(|_| decision.kind == DecisionKind::Confirmed) {
             held.why = hold.to_string();
         }
         let untold = next.flap.as_mut().filter(|flap| flap.since.is_some() && !flap.is_told);
@@ -55,8 +55,8 @@ pub(super) fn tell(
 }
 
 fn released(mut decision: Decision) -> Decision {
-    if decision.reason != Reason::Confirmed {
-        decision.reason = Reason::Released;
+    if decision.kind != DecisionKind::Confirmed {
+        decision.kind = DecisionKind::Released;
     }
     decision
 }
@@ -139,7 +139,7 @@ impl Decision {
             evidence: outcome.evidence.clone(),
             ..about(&incident, AlertKind::Reminder, policy, now)
         };
-        self.reason = Reason::Reminded;
+        self.kind = DecisionKind::Reminded;
         self.enqueue(alert, channels, &incident.owed_to)
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Throttles {
 
 /// The result of reading one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Read {
+pub enum RecordRead {
     /// It is there.
     Found(Box<ApiState>),
     /// There is none.
@@ -41,7 +41,7 @@ pub enum Read {
 
 impl Keeper {
     /// Sends as many batches as the store takes at once. Writes nothing unless the lease is held.
-    pub(super) fn pump(&mut self, now: Moment) {
+    pub(super) fn write_queued(&mut self, now: Moment) {
         if self.lease != Lease::Held || (!self.flushing && !self.health.may_be_tried(now.monotonic)) {
             return;
         }
@@ -57,7 +57,7 @@ impl Keeper {
     }
 
     /// The results of a batch, one for each write, in order.
-    pub fn committed(&mut self, call: u64, results: Vec<(ApiId, Result<(), CommitError>)>, now: Moment) {
+    pub fn on_commit_results(&mut self, call: u64, results: Vec<(ApiId, Result<(), CommitError>)>, now: Moment) {
         self.ledger.call_ended(call);
         for (api_id, result) in results {
             if !self.ledger.is_awaiting(&api_id, call) {
@@ -66,30 +66,30 @@ impl Keeper {
             match result {
                 Ok(()) => {
                     self.on_store_success(now);
-                    self.ledger.stored(&api_id);
+                    self.ledger.on_written(&api_id);
                     self.ledger.queue_if_dirty(&api_id, now.monotonic, self.flushing);
                     self.offer(&api_id, now);
                 }
                 Err(CommitError::Conflict) => {
                     let call = self.ledger.call_began(now.monotonic);
                     self.ledger.mark_in_flight(&api_id, call);
-                    self.effects.push(Effect::Load { call, api_id });
+                    self.effects.push(Effect::ReadRecord { call, api_id });
                 }
-                Err(CommitError::Store(error)) => self.failed(&api_id, &error, now),
+                Err(CommitError::Store(error)) => self.on_write_failed(&api_id, &error, now),
             }
         }
         self.dispatch_due(now);
-        self.pump(now);
+        self.write_queued(now);
         self.answer_waiters();
     }
 
     /// A write went through, or met a conflict: the store works.
     fn on_store_success(&mut self, now: Moment) {
-        self.health.record_success(now.monotonic, &mut self.log);
+        self.health.on_write_success(now.monotonic, &mut self.log);
         self.report_store_recovery(now);
     }
 
-    fn failed(&mut self, api_id: &ApiId, error: &StoreError, now: Moment) {
+    fn on_write_failed(&mut self, api_id: &ApiId, error: &StoreError, now: Moment) {
         // If other writes went through meanwhile, the fault is with this record, not the store.
         let began = self
             .ledger
@@ -97,7 +97,7 @@ impl Keeper {
             .and_then(|entry| entry.pending_write.as_ref())
             .map(|pending_write| pending_write.since);
         let others_went_through = began.is_some_and(|began| self.health.has_stored_since(began));
-        self.ledger.failed(api_id, now.monotonic, matches!(error, StoreError::Misconfigured { .. }));
+        self.ledger.on_write_failed(api_id, now.monotonic, matches!(error, StoreError::Misconfigured { .. }));
         if others_went_through && !self.health.is_out() {
             if let Some(lines_left_out) = self.throttles.one_record.allow(now.monotonic) {
                 let error = error.to_string();
@@ -110,7 +110,7 @@ impl Keeper {
 
     pub(super) fn on_store_failure(&mut self, error: &StoreError, beat_sent: Option<Monotonic>, now: Moment) {
         let waiting = self.ledger.waiting();
-        self.health.failed(error, beat_sent, (now.monotonic, now.wall), waiting, &mut self.log);
+        self.health.on_failure(error, beat_sent, (now.monotonic, now.wall), waiting, &mut self.log);
     }
 
     /// A store that does not answer counts as down.
@@ -148,24 +148,24 @@ impl Keeper {
     }
 
     /// A record was read: that of a parent, or that of an API after a conflict. Only the conflict proves that the store takes writes.
-    pub fn read(&mut self, call: u64, api_id: &ApiId, read: Read, now: Moment) {
+    pub fn on_record_read(&mut self, call: u64, api_id: &ApiId, read: RecordRead, now: Moment) {
         self.ledger.call_ended(call);
-        let is_of_a_parent = self.parent_was_read(call, &read, now.monotonic);
-        if !is_of_a_parent && !matches!(read, Read::Failed(_)) {
+        let is_of_a_parent = self.on_parent_read(call, &read, now.monotonic);
+        if !is_of_a_parent && !matches!(read, RecordRead::Failed(_)) {
             self.on_store_success(now);
         }
         if is_of_a_parent || !self.ledger.is_awaiting(api_id, call) {
-            self.pump(now);
+            self.write_queued(now);
             return self.answer_waiters();
         }
         match read {
-            Read::Found(stored) => self.resolve_conflict(api_id, *stored, now),
-            Read::Gone => self.gone(api_id, now),
-            Read::Quarantined => self.write_again(api_id),
-            Read::Newer(why) => self.leave_alone(api_id, why, now),
-            Read::Failed(error) => self.failed(api_id, &error, now),
+            RecordRead::Found(stored) => self.resolve_conflict(api_id, *stored, now),
+            RecordRead::Gone => self.on_record_gone(api_id, now),
+            RecordRead::Quarantined => self.write_again(api_id),
+            RecordRead::Newer(why) => self.leave_alone(api_id, why, now),
+            RecordRead::Failed(error) => self.on_write_failed(api_id, &error, now),
         }
-        self.pump(now);
+        self.write_queued(now);
         self.answer_waiters();
     }
 
@@ -175,7 +175,7 @@ impl Keeper {
         let (version, stored_epoch) = (stored.version, stored.epoch);
         match entry.resolve_conflict(stored, epoch, now.monotonic) {
             ConflictResolution::WasOurs => {
-                self.ledger.stored(api_id);
+                self.ledger.on_written(api_id);
                 self.log.push(LogEvent::AnswerLost { api_id: api_id.clone() });
                 self.ledger.queue_if_dirty(api_id, now.monotonic, self.flushing);
             }
@@ -192,7 +192,7 @@ impl Keeper {
                 if let Some(lines_left_out) = self.throttles.other_record.allow(now.monotonic) {
                     self.log.push(LogEvent::Adopted { api_id: api_id.clone(), version, lines_left_out });
                 }
-                self.adopted(api_id, forgot, &outages, now);
+                self.on_adopted(api_id, forgot, &outages, now);
                 self.note_open_or_closed(api_id);
             }
         }
@@ -203,7 +203,7 @@ impl Keeper {
         self.offer_now(api_id, now);
     }
 
-    fn adopted(&mut self, api_id: &ApiId, forgot: bool, outages: &[Arc<Alert>], now: Moment) {
+    fn on_adopted(&mut self, api_id: &ApiId, forgot: bool, outages: &[Arc<Alert>], now: Moment) {
         // What waited for its next try may not be in this record: what is must not inherit the wait.
         self.delivery_queue.forget(api_id, &self.channels);
         for outage in outages {
@@ -223,7 +223,7 @@ impl Keeper {
     }
 
     /// Somebody deleted the record: it is written again, and all others as well if it had been stored.
-    fn gone(&mut self, api_id: &ApiId, now: Moment) {
+    fn on_record_gone(&mut self, api_id: &ApiId, now: Moment) {
         let was_stored = self.ledger.get(api_id).is_some_and(|entry| entry.stored_version > 0);
         let others = self.ledger.on_record_lost(api_id, now.monotonic);
         if was_stored {
@@ -247,7 +247,7 @@ impl Keeper {
         if self.ledger.get(api_id).is_some_and(|entry| !entry.has_failed()) {
             self.log.push(LogEvent::RecordNewer { api_id: api_id.clone(), why });
         }
-        self.ledger.failed(api_id, now.monotonic, true);
+        self.ledger.on_write_failed(api_id, now.monotonic, true);
     }
 
     pub(super) fn note_outbox(&mut self, api_id: &ApiId) {

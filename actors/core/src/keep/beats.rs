@@ -89,7 +89,7 @@ impl Beats {
     }
 
     /// One is sent: outcomes are counted from zero again.
-    pub(super) fn sent(&mut self, now: Monotonic, wall: Timestamp) {
+    pub(super) fn on_sent(&mut self, now: Monotonic, wall: Timestamp) {
         self.sent = (std::mem::take(&mut self.outcomes), std::mem::replace(&mut self.since, wall));
         self.under_way_since = Some(now);
     }
@@ -101,7 +101,7 @@ impl Beats {
 
     /// It was not written: its outcomes count for the next one. Returns when it was sent, and, if it is time for a log line, how many
     /// were suppressed.
-    pub(super) fn failed(&mut self, now: Monotonic) -> (Option<Monotonic>, Option<u64>) {
+    pub(super) fn on_failed(&mut self, now: Monotonic) -> (Option<Monotonic>, Option<u64>) {
         let (outcomes, since) = self.sent;
         self.outcomes = self.outcomes.saturating_add(outcomes);
         self.since = since;

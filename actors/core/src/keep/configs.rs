@@ -64,7 +64,7 @@ impl Keeper {
                 self.stop_watching(&api_id, NOT_CONFIGURED, now);
             }
         }
-        self.pump(now);
+        self.write_queued(now);
         self.answer_waiters();
     }
 

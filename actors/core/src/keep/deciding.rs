@@ -3,22 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Completed, Keeper, LogEvent, beats, channels_of, holds};
+use super::{CompletedProbe, Keeper, LogEvent, beats, channels_of, holds};
 use crate::api::{ApiId, Policy};
-use crate::decide::{Decision, Reason, decide};
+use crate::decide::{Decision, DecisionKind, decide};
 use crate::outcome::{Outcome, Verdict};
 use crate::schedule::Moment;
 
 impl Keeper {
     /// Decides about these outcomes. For each: probe again after this long, or wait for the next tick.
-    pub fn all_completed(&mut self, all: impl Iterator<Item = Completed>, now: Moment) -> Vec<Option<Duration>> {
-        let rechecks = all.map(|completed| self.completed(completed, now)).collect();
-        self.pump(now);
+    pub fn on_probes_completed(
+        &mut self,
+        all: impl Iterator<Item = CompletedProbe>,
+        now: Moment,
+    ) -> Vec<Option<Duration>> {
+        let rechecks = all.map(|probe| self.on_probe_completed(probe, now)).collect();
+        self.write_queued(now);
         rechecks
     }
 
-    fn completed(&mut self, completed: Completed, now: Moment) -> Option<Duration> {
-        let Completed { api, mut outcome, missed_ticks, next_tick_in, patience } = completed;
+    fn on_probe_completed(&mut self, probe: CompletedProbe, now: Moment) -> Option<Duration> {
+        let CompletedProbe { api, mut outcome, missed_ticks, next_tick_in, patience } = probe;
         let api_id = &api.api_id;
         // While a shard is being released, its outcomes are left to the next owner.
         let entry = if self.owned.is_releasing(api_id) { None } else { self.ledger.get_mut(api_id) };
@@ -75,7 +79,7 @@ impl Keeper {
         let channels = channels_of(&self.setup.routes, &self.ledger, policy.api_id);
         let state = &self.ledger.entry(policy.api_id).state;
         let decision = decide(state, outcome, policy, &channels, now.wall);
-        if decision.reason == Reason::Suspect {
+        if decision.kind == DecisionKind::Suspect {
             let (api_id, status) = (policy.api_id.clone(), state.status);
             self.log.push(LogEvent::Suspect { api_id, status, reason: outcome.reason() });
         }

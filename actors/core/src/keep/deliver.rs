@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::delivery_queue::Channel;
 use super::entry::Entry;
-use super::flow::Flow;
+use super::flow_control::FlowControl;
 use super::{Effect, Keeper, Lease, channels_of};
 use crate::alert::Alert;
 use crate::api::ApiId;
@@ -135,12 +135,12 @@ impl Keeper {
         let hurry = self.flushing || self.is_retry_asked(now.monotonic);
         for channel in self.channels.clone() {
             loop {
-                let room = self.flows.entry(Arc::clone(&channel)).or_default().room(now.monotonic);
+                let room = self.flow_controls.entry(Arc::clone(&channel)).or_default().room(now.monotonic);
                 let waiting = self.delivery_queue.waiting(&channel, room);
                 let count = match self.setup.digest_above.get(&*channel) {
                     Some(above) => {
-                        let pace = self.paces.entry(Arc::clone(&channel)).or_default();
-                        pace.next(waiting, *above, hurry, now.monotonic)
+                        let digester = self.digesters.entry(Arc::clone(&channel)).or_default();
+                        digester.message_size(waiting, *above, hurry, now.monotonic)
                     }
                     None => waiting.min(1),
                 };
@@ -175,11 +175,11 @@ impl Keeper {
         if alerts.is_empty() {
             return;
         }
-        self.flows.entry(Arc::clone(channel)).or_default().began(now.monotonic);
+        self.flow_controls.entry(Arc::clone(channel)).or_default().on_sent(now.monotonic);
         if let Some(above) = self.setup.digest_above.get(&**channel) {
-            self.paces.entry(Arc::clone(channel)).or_default().began(alerts.len(), *above, now.monotonic);
+            self.digesters.entry(Arc::clone(channel)).or_default().on_sent(alerts.len(), *above, now.monotonic);
         }
-        self.delivery_queue.began(alerts.iter().map(|alert| &alert.api_id), channel);
+        self.delivery_queue.on_attempt_began(alerts.iter().map(|alert| &alert.api_id), channel);
         self.effects.push(Effect::Deliver { channel: Arc::clone(channel), alerts, failures, unstored });
     }
 
@@ -192,28 +192,30 @@ impl Keeper {
         result: &DeliveryResult,
         now: Moment,
     ) {
-        self.delivery_queue.ended(channel);
-        let flow = self.flows.entry(Arc::clone(channel)).or_default();
+        self.delivery_queue.on_attempt_ended(channel);
+        let flow_control = self.flow_controls.entry(Arc::clone(channel)).or_default();
         match result {
-            DeliveryResult::Delivered => flow.taken(alerts.len()),
+            DeliveryResult::Delivered => flow_control.on_taken(alerts.len()),
             DeliveryResult::Failed { patience: Some(patience), .. } => {
-                flow.asked_for_patience(*patience, now.monotonic);
+                flow_control.on_patience_asked(*patience, now.monotonic);
             }
-            DeliveryResult::Failed { patience: None, .. } => flow.failed(),
+            DeliveryResult::Failed { patience: None, .. } => flow_control.on_failed(),
             DeliveryResult::DigestRefused { .. } | DeliveryResult::Cancelled => {}
         }
-        if let Some(pace) = self.paces.get_mut(channel) {
+        if let Some(digester) = self.digesters.get_mut(channel) {
             match result {
-                DeliveryResult::Delivered => pace.taken(alerts.len()),
-                DeliveryResult::Failed { patience, .. } => pace.failed(alerts.len(), patience.is_some(), now.monotonic),
-                DeliveryResult::DigestRefused { .. } => pace.refused(now.monotonic),
+                DeliveryResult::Delivered => digester.on_taken(alerts.len()),
+                DeliveryResult::Failed { patience, .. } => {
+                    digester.on_failed(alerts.len(), patience.is_some(), now.monotonic)
+                }
+                DeliveryResult::DigestRefused { .. } => digester.on_refused(now.monotonic),
                 DeliveryResult::Cancelled => {}
             }
         }
         for alert in alerts {
             self.settle(channel, alert, unstored, result, now);
         }
-        self.pump(now);
+        self.write_queued(now);
         for alert in alerts {
             self.offer(&alert.api_id, now);
         }
@@ -292,7 +294,7 @@ impl Keeper {
             .collect();
         self.store_at_once_until = Some(now.monotonic.saturating_add(STORE_AT_ONCE_FOR));
         self.delivery_queue.forget_waits(|api_id, _| meant.contains_key(api_id));
-        self.flows.values_mut().for_each(Flow::try_now);
+        self.flow_controls.values_mut().for_each(FlowControl::try_now);
         self.offer_all(now);
         meant.into_values().sum()
     }
@@ -327,7 +329,7 @@ impl Keeper {
     pub fn withdraw(&mut self, outage: &Arc<Alert>, now: Moment) {
         if self.owned.owns(&outage.api_id) {
             self.withdraw_outage(outage, now);
-            self.pump(now);
+            self.write_queued(now);
         }
     }
 

@@ -54,7 +54,7 @@ impl DeliveryQueue {
         if is_full { 0 } else { self.due.get(channel).map_or(0, BTreeSet::len) }
     }
 
-    /// Removes and returns the next one, the oldest. Call [`began`](Self::began) when its attempt begins.
+    /// Removes and returns the next one, the oldest. Call [`on_attempt_began`](Self::on_attempt_began) when its attempt begins.
     pub(super) fn take(&mut self, channel: &Channel) -> Option<ApiId> {
         let due = self.due.get_mut(channel)?;
         while let Some((_, api_id)) = due.pop_first() {
@@ -69,13 +69,13 @@ impl DeliveryQueue {
     }
 
     /// One attempt for all of these begins.
-    pub(super) fn began<'a>(&mut self, api_ids: impl Iterator<Item = &'a ApiId>, channel: &Channel) {
+    pub(super) fn on_attempt_began<'a>(&mut self, api_ids: impl Iterator<Item = &'a ApiId>, channel: &Channel) {
         self.states.extend(api_ids.map(|api_id| ((api_id.clone(), Arc::clone(channel)), DeliveryState::InFlight)));
         *self.in_flight.entry(Arc::clone(channel)).or_default() += 1;
     }
 
     /// An attempt has ended. Say for each of its APIs when the [next](Self::next_try) one comes.
-    pub(super) fn ended(&mut self, channel: &Channel) {
+    pub(super) fn on_attempt_ended(&mut self, channel: &Channel) {
         if let Some(count) = self.in_flight.get_mut(channel) {
             *count = count.saturating_sub(1);
         }
@@ -149,11 +149,11 @@ mod tests {
         for number in 0..DELIVERIES_IN_FLIGHT_MAX {
             assert_eq!(queue.waiting(&pager, DELIVERIES_IN_FLIGHT_MAX), 2 * DELIVERIES_IN_FLIGHT_MAX - number);
             assert_eq!(queue.take(&pager), Some(id(number)), "in order, each once");
-            queue.began(std::iter::once(&id(number)), &pager);
+            queue.on_attempt_began(std::iter::once(&id(number)), &pager);
         }
         assert_eq!(queue.waiting(&pager, DELIVERIES_IN_FLIGHT_MAX), 0, "full");
         queue.queue(&id(0), &pager, at(99), now);
-        queue.ended(&pager);
+        queue.on_attempt_ended(&pager);
         queue.next_try(&id(0), &pager, Some(now + Duration::from_secs(5)));
         assert_eq!(queue.take(&pager), Some(id(DELIVERIES_IN_FLIGHT_MAX)), "one that waits holds no place");
         queue.queue(&id(0), &pager, at(99), now);

@@ -23,9 +23,9 @@ const DIGESTS_FAILED: u32 = 2;
 /// A channel that takes alerts alone and no digest gets each by itself for so long: it may not know digests, or dislike one of them.
 const ONE_BY_ONE_FOR: Duration = Duration::from_secs(3_600);
 
-/// What one channel was sent lately.
+/// What one channel was sent lately, and by that how many go in the next message.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct Digester {
     /// When the last alerts went out alone: no more than may.
     alone: VecDeque<Monotonic>,
     last: Option<Monotonic>,
@@ -41,10 +41,10 @@ pub(super) struct Pace {
     takes_one: bool,
 }
 
-impl Pace {
+impl Digester {
     /// How many of those that wait go out in one message now. `above`: more than so many are a storm. `hurry`: nothing is gathered,
     /// since somebody waits for it.
-    pub(super) fn next(&mut self, waiting: usize, above: usize, hurry: bool, now: Monotonic) -> usize {
+    pub(super) fn message_size(&mut self, waiting: usize, above: usize, hurry: bool, now: Monotonic) -> usize {
         if waiting == 0 || self.one_by_one_until.is_some_and(|until| now < until) {
             self.gathers_since = None;
             return waiting.min(1);
@@ -71,7 +71,7 @@ impl Pace {
     }
 
     /// A message with so many alerts goes out.
-    pub(super) fn began(&mut self, alerts: usize, above: usize, now: Monotonic) {
+    pub(super) fn on_sent(&mut self, alerts: usize, above: usize, now: Monotonic) {
         self.last = Some(now);
         if alerts > 1 {
             self.last_digest = Some(now);
@@ -85,7 +85,7 @@ impl Pace {
     }
 
     /// A message with so many alerts was taken.
-    pub(super) fn taken(&mut self, alerts: usize) {
+    pub(super) fn on_taken(&mut self, alerts: usize) {
         if alerts > 1 {
             (self.digests_failed, self.takes_one) = (0, false);
         } else {
@@ -94,10 +94,10 @@ impl Pace {
     }
 
     /// One was not; but for that it may be taken later. `busy`: the channel asked for patience, which says nothing of digests.
-    pub(super) fn failed(&mut self, alerts: usize, busy: bool, now: Monotonic) {
+    pub(super) fn on_failed(&mut self, alerts: usize, busy: bool, now: Monotonic) {
         match (alerts, self.takes_one) {
             (2.., true) if busy => self.takes_one = false,
-            (2.., true) => self.refused(now),
+            (2.., true) => self.on_refused(now),
             (2.., false) => self.digests_failed = self.digests_failed.saturating_add(1),
             // The channel is out of reach, as far as that tells.
             _ => self.digests_failed = self.digests_failed.min(DIGESTS_FAILED - 1),
@@ -105,7 +105,7 @@ impl Pace {
     }
 
     /// The channel refused a digest for good.
-    pub(super) fn refused(&mut self, now: Monotonic) {
+    pub(super) fn on_refused(&mut self, now: Monotonic) {
         (self.digests_failed, self.takes_one) = (0, false);
         self.one_by_one_until = Some(now.saturating_add(ONE_BY_ONE_FOR));
     }
@@ -121,63 +121,70 @@ mod tests {
 
     #[test]
     fn a_few_go_out_alone_at_once_and_what_comes_beyond_is_gathered() {
-        let mut pace = Pace::default();
+        let mut digester = Digester::default();
         for _ in 0..3 {
-            assert_eq!(pace.next(2, 3, false, at(0)), 1);
-            pace.began(1, 3, at(0));
+            assert_eq!(digester.message_size(2, 3, false, at(0)), 1);
+            digester.on_sent(1, 3, at(0));
         }
-        assert_eq!(pace.next(2, 3, false, at(4)), 0, "they wait for others");
-        assert_eq!(pace.next(2, 3, true, at(4)), 2, "unless somebody waits for them");
-        assert_eq!(pace.next(DIGEST_ALERTS_MAX, 3, false, at(4)), DIGEST_ALERTS_MAX, "or there are enough");
-        assert_eq!(pace.next(2, 3, false, at(5)), 2);
-        pace.began(2, 3, at(5));
-        assert_eq!(pace.next(7, 3, false, at(9)), 0, "the storm goes on");
-        assert_eq!(pace.next(DIGEST_ALERTS_MAX + 1, 3, false, at(9)), DIGEST_ALERTS_MAX, "more would not fit");
-        assert_eq!(pace.next(1, 3, false, at(10)), 1);
-        assert_eq!(pace.next(2, 3, false, at(15)), 1, "it is over");
+        assert_eq!(digester.message_size(2, 3, false, at(4)), 0, "they wait for others");
+        assert_eq!(digester.message_size(2, 3, true, at(4)), 2, "unless somebody waits for them");
+        assert_eq!(digester.message_size(DIGEST_ALERTS_MAX, 3, false, at(4)), DIGEST_ALERTS_MAX, "or there are enough");
+        assert_eq!(digester.message_size(2, 3, false, at(5)), 2);
+        digester.on_sent(2, 3, at(5));
+        assert_eq!(digester.message_size(7, 3, false, at(9)), 0, "the storm goes on");
+        assert_eq!(
+            digester.message_size(DIGEST_ALERTS_MAX + 1, 3, false, at(9)),
+            DIGEST_ALERTS_MAX,
+            "more would not fit"
+        );
+        assert_eq!(digester.message_size(1, 3, false, at(10)), 1);
+        assert_eq!(digester.message_size(2, 3, false, at(15)), 1, "it is over");
     }
 
     #[test]
     fn none_waits_for_longer_because_others_went_out_alone_meanwhile() {
-        let mut pace = Pace::default();
+        let mut digester = Digester::default();
         for seconds in [0, 6] {
-            assert_eq!(pace.next(1, 2, false, at(seconds)), 1);
-            pace.began(1, 2, at(seconds));
+            assert_eq!(digester.message_size(1, 2, false, at(seconds)), 1);
+            digester.on_sent(1, 2, at(seconds));
         }
-        assert_eq!(pace.next(2, 2, false, at(8)), 0);
-        assert_eq!(pace.next(2, 2, false, at(10)), 1, "that of ten seconds before counts no longer");
-        pace.began(1, 2, at(10));
-        assert_eq!(pace.next(1, 2, false, at(12)), 0);
-        assert_eq!(pace.next(1, 2, false, at(13)), 1, "it waits since 8");
+        assert_eq!(digester.message_size(2, 2, false, at(8)), 0);
+        assert_eq!(digester.message_size(2, 2, false, at(10)), 1, "that of ten seconds before counts no longer");
+        digester.on_sent(1, 2, at(10));
+        assert_eq!(digester.message_size(1, 2, false, at(12)), 0);
+        assert_eq!(digester.message_size(1, 2, false, at(13)), 1, "it waits since 8");
     }
 
     #[test]
     fn a_channel_that_fails_on_digests_alone_gets_alerts_one_by_one_and_one_that_is_busy_does_not() {
         for (busy, next) in [(false, 1), (true, 9)] {
-            let mut pace = Pace::default();
+            let mut digester = Digester::default();
             for second in [0, 10] {
-                assert_eq!(pace.next(9, 3, false, at(second)), 9);
-                pace.began(9, 3, at(second));
-                pace.failed(9, busy, at(second));
+                assert_eq!(digester.message_size(9, 3, false, at(second)), 9);
+                digester.on_sent(9, 3, at(second));
+                digester.on_failed(9, busy, at(second));
             }
             for second in [20, 40] {
-                assert_eq!(pace.next(9, 3, false, at(second)), 1, "to see whether one alone is taken");
-                pace.began(1, 3, at(second));
-                pace.taken(1);
-                assert_eq!(pace.next(9, 3, false, at(second + 10)), if second == 20 { 9 } else { next });
-                pace.began(9, 3, at(second + 10));
-                pace.failed(9, busy, at(second + 10));
+                assert_eq!(digester.message_size(9, 3, false, at(second)), 1, "to see whether one alone is taken");
+                digester.on_sent(1, 3, at(second));
+                digester.on_taken(1);
+                assert_eq!(digester.message_size(9, 3, false, at(second + 10)), if second == 20 { 9 } else { next });
+                digester.on_sent(9, 3, at(second + 10));
+                digester.on_failed(9, busy, at(second + 10));
             }
         }
     }
 
     #[test]
     fn who_refuses_a_digest_gets_alerts_one_by_one_for_an_hour() {
-        let mut pace = Pace::default();
-        assert_eq!(pace.next(9, 3, false, at(0)), 9, "many at once, and none before: they wait for nobody");
-        pace.began(9, 3, at(0));
-        pace.refused(at(0));
-        assert_eq!((pace.next(9, 3, false, at(3_599)), pace.next(0, 3, false, at(3_599))), (1, 0));
-        assert_eq!(pace.next(9, 3, false, at(3_600)), 9);
+        let mut digester = Digester::default();
+        assert_eq!(digester.message_size(9, 3, false, at(0)), 9, "many at once, and none before: they wait for nobody");
+        digester.on_sent(9, 3, at(0));
+        digester.on_refused(at(0));
+        assert_eq!(
+            (digester.message_size(9, 3, false, at(3_599)), digester.message_size(0, 3, false, at(3_599))),
+            (1, 0)
+        );
+        assert_eq!(digester.message_size(9, 3, false, at(3_600)), 9);
     }
 }

@@ -239,7 +239,7 @@ impl Entry {
     }
 
     /// The pending write is durable.
-    pub(super) fn stored(&mut self) {
+    pub(super) fn on_written(&mut self) {
         if let Some(pending_write) = self.pending_write.take() {
             let written = &pending_write.write.state;
             (self.state.version, self.state.epoch, self.stored_version) =
@@ -251,7 +251,7 @@ impl Entry {
     }
 
     /// The write failed, and is tried again after a while.
-    pub(super) fn failed(&mut self, now: Monotonic, a_person_must_act: bool) {
+    pub(super) fn on_write_failed(&mut self, now: Monotonic, a_person_must_act: bool) {
         let wait = if a_person_must_act {
             STORE_WAIT_PERMANENT
         } else {
@@ -295,7 +295,7 @@ impl Entry {
     /// delivered either way.
     pub(super) fn resolve_conflict(&mut self, stored: ApiState, epoch: u64, now: Monotonic) -> ConflictResolution {
         if self.pending_write.as_ref().is_some_and(|pending_write| *pending_write.write.state == stored) {
-            self.stored();
+            self.on_written();
             return ConflictResolution::WasOurs;
         }
         if stored.epoch > epoch {

@@ -61,14 +61,14 @@ impl Health {
     }
 
     /// A write went through, or met a conflict.
-    pub(super) fn record_success(&mut self, now: Monotonic, log: &mut Vec<LogEvent>) {
+    pub(super) fn on_write_success(&mut self, now: Monotonic, log: &mut Vec<LogEvent>) {
         self.stored_at = Some(now);
         self.clear_outage(now, log);
     }
 
     /// A heartbeat was written. Returns whether the store works, which that does not prove while writes of states fail: a heartbeat
     /// is small and unconditional.
-    pub(super) fn record_beat(&mut self, now: Monotonic, log: &mut Vec<LogEvent>) -> bool {
+    pub(super) fn on_heartbeat_written(&mut self, now: Monotonic, log: &mut Vec<LogEvent>) -> bool {
         let is_well = self.outage.as_ref().is_none_or(|outage| !outage.is_of_states);
         if is_well {
             self.clear_outage(now, log);
@@ -86,7 +86,7 @@ impl Health {
 
     /// A write of a state failed, or of the heartbeat that was sent at `beat_sent`. Where checkpoints are far apart a heartbeat may
     /// be the only write for long, so its failure counts, unless a state was written meanwhile.
-    pub(super) fn failed(
+    pub(super) fn on_failure(
         &mut self,
         error: &StoreError,
         beat_sent: Option<Monotonic>,

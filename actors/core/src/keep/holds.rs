@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::entry::Entry;
-use super::{Effect, Keeper, LogEvent, Read};
+use super::{Effect, Keeper, LogEvent, RecordRead};
 use crate::alert::AlertKind;
 use crate::api::{ApiConfig, ApiId};
 use crate::hold::Hold;
@@ -206,17 +206,17 @@ impl Keeper {
         elsewhere.asked_at = Some(now.monotonic);
         let call = self.ledger.call_began(now.monotonic);
         self.holds.calls.insert(call, parent.clone());
-        self.effects.push(Effect::Load { call, api_id: parent.clone() });
+        self.effects.push(Effect::ReadRecord { call, api_id: parent.clone() });
     }
 
     /// Whether this call has read the record of a parent.
-    pub(super) fn parent_was_read(&mut self, call: u64, read: &Read, now: Monotonic) -> bool {
+    pub(super) fn on_parent_read(&mut self, call: u64, read: &RecordRead, now: Monotonic) -> bool {
         let Some(parent) = self.holds.calls.remove(&call) else { return false };
         if let Some(elsewhere) = self.holds.elsewhere.get_mut(&parent) {
             match read {
-                Read::Found(state) => elsewhere.read = Some((state.clone(), now)),
-                Read::Failed(_) => {}
-                Read::Gone | Read::Quarantined | Read::Newer(_) => elsewhere.read = None,
+                RecordRead::Found(state) => elsewhere.read = Some((state.clone(), now)),
+                RecordRead::Failed(_) => {}
+                RecordRead::Gone | RecordRead::Quarantined | RecordRead::Newer(_) => elsewhere.read = None,
             }
         }
         true

@@ -271,17 +271,17 @@ impl Ledger {
     }
 
     /// The write is durable.
-    pub(super) fn stored(&mut self, api_id: &ApiId) {
+    pub(super) fn on_written(&mut self, api_id: &ApiId) {
         if let Some(entry) = self.entries.get_mut(api_id) {
-            entry.stored();
+            entry.on_written();
             entry.stored_after_wipes = self.store_wipes;
         }
     }
 
     /// The write failed, and is tried again after a while.
-    pub(super) fn failed(&mut self, api_id: &ApiId, now: Monotonic, a_person_must_act: bool) {
+    pub(super) fn on_write_failed(&mut self, api_id: &ApiId, now: Monotonic, a_person_must_act: bool) {
         if let Some(entry) = self.entries.get_mut(api_id) {
-            entry.failed(now, a_person_must_act);
+            entry.on_write_failed(now, a_person_must_act);
             self.waiting.insert(api_id.clone());
         }
     }

@@ -12,7 +12,7 @@
 //! | [`mod@entry`] | the same for one API, and how a version conflict is resolved |
 //! | [`mod@deliver`] | may this alert go out now; what came of the attempt |
 //! | [`mod@delivery_queue`] | which alert goes next to which channel |
-//! | [`mod@flow`] | how many attempts a channel may have at once, and how long what it is owed will take |
+//! | [`mod@flow_control`] | how many attempts a channel may have at once, and how long what it is owed will take |
 //! | [`mod@owed`] | what each channel is owed, and what is said of it |
 //! | [`mod@digest`] | whether what waits for a channel goes out one by one or together |
 //! | [`mod@owned_shards`] | which shards this keeper owns, and whether its lease holds |
@@ -39,7 +39,7 @@ mod deliver;
 mod delivery_queue;
 mod digest;
 mod entry;
-mod flow;
+mod flow_control;
 mod health;
 mod history;
 mod holds;
@@ -75,8 +75,8 @@ use crate::store::{CommitLimits, StateWrite};
 use crate::time::Monotonic;
 use beats::Beats;
 use delivery_queue::DeliveryQueue;
-use digest::Pace;
-use flow::Flow;
+use digest::Digester;
+use flow_control::FlowControl;
 use health::Health;
 use history::HistoryQueue;
 use holds::Holds;
@@ -86,13 +86,13 @@ use own_side::OwnSide;
 use owned_shards::OwnedShards;
 use unclear::Unclear;
 
-pub use answers::Read;
+pub use answers::RecordRead;
 pub use beats::{BEAT_MAX, FIRST_BEAT_AFTER};
 pub use configs::ConfigDiff;
 pub use deliver::{DeliveryResult, NOTED_WITHIN, UNSTORED_MAX};
 pub use delivery_queue::{Channel, DELIVERIES_IN_FLIGHT_MAX};
 pub use digest::{DIGEST_ALERTS_MAX, GATHERED_FOR, STORM_WITHIN};
-pub use flow::time_left;
+pub use flow_control::time_left;
 pub use health::STORE_GONE_AFTER;
 pub use history::HistorySetup;
 pub use holds::{Dependents, PARENT_ASKED_WITHIN};
@@ -138,14 +138,14 @@ pub struct KeeperConfig {
 /// What the actor has to do for the keeper.
 #[derive(Debug)]
 pub enum Effect {
-    /// Write these records; the result goes to [`Keeper::committed`].
+    /// Write these records; the result goes to [`Keeper::on_commit_results`].
     Commit {
         call: u64,
         /// At most one for each API.
         writes: Vec<StateWrite>,
     },
-    /// Read the record of this API; the result goes to [`Keeper::read`].
-    Load { call: u64, api_id: ApiId },
+    /// Read the record of this API; the result goes to [`Keeper::on_record_read`].
+    ReadRecord { call: u64, api_id: ApiId },
     /// Send these alerts in one message; the result goes to [`Keeper::on_delivery_result`].
     Deliver {
         channel: Channel,
@@ -156,11 +156,11 @@ pub enum Effect {
         /// They are not in the store, and are sent anyway (P5).
         unstored: bool,
     },
-    /// Write this heartbeat; the result goes to [`Keeper::beat_answered`].
-    Beat(Box<Heartbeat>),
-    /// Write these items of history; the results go to [`Keeper::history_written`].
+    /// Write this heartbeat; the result goes to [`Keeper::on_heartbeat_result`].
+    WriteHeartbeat(Box<Heartbeat>),
+    /// Write these items of history; the results go to [`Keeper::on_history_written`].
     WriteHistory { call: u64, items: Vec<HistoryItem> },
-    /// Read these; the result goes to [`Keeper::history_read`].
+    /// Read these; the result goes to [`Keeper::on_history_read`].
     ReadHistory { call: u64, series: Series, slots: RangeInclusive<Slot>, limit: usize },
     /// Probe this API again at once: a decision about it was dropped.
     ProbeAgain(ApiId),
@@ -193,7 +193,7 @@ pub enum FlushUntil {
 
 /// An outcome, as its prober reports it.
 #[derive(Clone, Debug)]
-pub struct Completed {
+pub struct CompletedProbe {
     /// The config that was used for the probe.
     pub api: Arc<ApiConfig>,
     pub outcome: Outcome,
@@ -213,8 +213,8 @@ pub struct Keeper {
     owned: OwnedShards,
     lease: Lease,
     delivery_queue: DeliveryQueue,
-    paces: HashMap<Channel, Pace>,
-    flows: HashMap<Channel, Flow>,
+    digesters: HashMap<Channel, Digester>,
+    flow_controls: HashMap<Channel, FlowControl>,
     owed: Owed,
     /// APIs with a non-empty outbox.
     with_outbox: HashSet<ApiId>,
@@ -265,8 +265,8 @@ impl Keeper {
             owned: OwnedShards::new(setup.shards),
             lease: Lease::Held,
             delivery_queue: DeliveryQueue::default(),
-            paces: HashMap::new(),
-            flows: HashMap::new(),
+            digesters: HashMap::new(),
+            flow_controls: HashMap::new(),
             owed: Owed::default(),
             with_outbox: HashSet::new(),
             channels_elsewhere: HashSet::new(),
@@ -308,7 +308,7 @@ impl Keeper {
         if self.health.is_out() && self.health.may_be_tried(now.monotonic) {
             self.ledger.try_another();
         }
-        self.pump(now);
+        self.write_queued(now);
         self.beat_if_due(now);
         self.detect_hanging_store(now);
         self.report_store_outage(now);

@@ -81,11 +81,11 @@ impl Keeper {
 
     fn log_backlogs(&mut self, now: Monotonic) {
         for channel in &self.channels {
-            let flow = self.flows.entry(channel.clone()).or_default();
+            let flow_control = self.flow_controls.entry(channel.clone()).or_default();
             let alerts =
                 self.owed.of_channels.iter().find(|owed| *owed.channel == **channel).map_or(0, |owed| owed.alerts);
             if alerts == 0 {
-                flow.idle();
+                flow_control.on_idle();
             }
             if alerts < BACKLOG_MIN {
                 self.owed.backlogs.remove(&**channel);
@@ -94,7 +94,7 @@ impl Keeper {
             let (since, said) =
                 self.owed.backlogs.entry(channel.to_string()).or_insert_with(|| (now, LogThrottle::default()));
             if now.saturating_sub(*since) >= BACKLOG_AFTER && said.allow(now).is_some() {
-                let left = flow.time_left(alerts, now);
+                let left = flow_control.time_left(alerts, now);
                 self.log.push(LogEvent::Backlog { channel: channel.to_string(), alerts, left });
             }
         }

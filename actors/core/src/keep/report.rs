@@ -62,21 +62,21 @@ impl Keeper {
 
     fn beat(&mut self, now: Moment) {
         let heartbeat = self.heartbeat(now);
-        self.beats.sent(now.monotonic, now.wall);
-        self.effects.push(Effect::Beat(Box::new(heartbeat)));
+        self.beats.on_sent(now.monotonic, now.wall);
+        self.effects.push(Effect::WriteHeartbeat(Box::new(heartbeat)));
     }
 
     /// A heartbeat was written, or not.
-    pub fn beat_answered(&mut self, written: Result<(), StoreError>, now: Moment) {
+    pub fn on_heartbeat_result(&mut self, written: Result<(), StoreError>, now: Moment) {
         match written {
             Ok(()) => {
                 self.beats.on_written();
-                if self.health.record_beat(now.monotonic, &mut self.log) {
+                if self.health.on_heartbeat_written(now.monotonic, &mut self.log) {
                     self.report_store_recovery(now);
                 }
             }
             Err(error) => {
-                let (sent, line) = self.beats.failed(now.monotonic);
+                let (sent, line) = self.beats.on_failed(now.monotonic);
                 self.on_store_failure(&error, sent, now);
                 if let Some(lines_left_out) = line {
                     self.log.push(LogEvent::BeatFailed { error: error.to_string(), lines_left_out });

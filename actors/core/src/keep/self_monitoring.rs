@@ -114,7 +114,7 @@ pub(super) fn self_outcome(fault: Option<String>, began_at: Timestamp, now: Time
 impl Keeper {
     /// The prober of an API died too often. An alert says so, and the API is shown as unknown until the prober has recovered; the
     /// stored status stays as it is.
-    pub fn prober_given_up(&mut self, api: &ApiConfig, why: String, now: Moment) {
+    pub fn on_prober_given_up(&mut self, api: &ApiConfig, why: String, now: Moment) {
         if self.ledger.get(&api.api_id).is_some_and(Entry::is_watched) {
             self.given_up.insert(api.api_id.clone());
             self.decide_about(&SelfMonitored::prober(api), Some(why), now, now.wall);

@@ -137,7 +137,7 @@ impl Keeper {
             self.log.push(LogEvent::Unclear { api_id: api.api_id.clone(), since, reason: why });
             self.unclear.told.insert(api.api_id.clone());
         }
-        self.pump(now);
+        self.write_queued(now);
     }
 
     /// Finds those that should have been heard of. Whose prober was given up is told as such.

@@ -51,7 +51,7 @@ impl Keeper {
     }
 
     /// What was read of an API, the oldest first.
-    pub fn history_read(&mut self, call: u64, read: Result<Vec<HistoryItem>, StoreError>, now: Moment) {
+    pub fn on_history_read(&mut self, call: u64, read: Result<Vec<HistoryItem>, StoreError>, now: Moment) {
         let Some((api_id, wanted)) = self.history.reads.remove(&call) else { return };
         match read {
             Ok(items) => {

@@ -190,7 +190,7 @@ impl Keeper {
     }
 
     /// The results of a batch, one for each item, in order.
-    pub fn history_written(&mut self, call: u64, results: Vec<Result<(), StoreError>>, now: Moment) {
+    pub fn on_history_written(&mut self, call: u64, results: Vec<Result<(), StoreError>>, now: Moment) {
         let Some(keys) = self.history.writes.remove(&call) else { return };
         let missing = std::iter::repeat_with(|| Err(StoreError::Unavailable("history gave no answer".into())));
         let mut stories: BTreeMap<(ApiId, Timestamp), bool> = BTreeMap::new();
@@ -241,7 +241,7 @@ impl Keeper {
             None => self.history.failures = 0,
         }
         self.pump_history(now);
-        self.pump(now);
+        self.write_queued(now);
         self.answer_waiters();
     }
 

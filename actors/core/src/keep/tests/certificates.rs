@@ -49,9 +49,14 @@ impl Desk {
             certificate,
             figures: crate::ProbeFigures::default(),
         };
-        let completed =
-            Completed { api, outcome, missed_ticks: 0, next_tick_in: Some(Duration::from_secs(60)), patience: None };
-        self.keeper.all_completed(std::iter::once(completed), now);
+        let completed = CompletedProbe {
+            api,
+            outcome,
+            missed_ticks: 0,
+            next_tick_in: Some(Duration::from_secs(60)),
+            patience: None,
+        };
+        self.keeper.on_probes_completed(std::iter::once(completed), now);
         self.take();
     }
 

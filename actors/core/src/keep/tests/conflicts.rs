@@ -130,7 +130,7 @@ fn a_record_of_a_newer_version_is_left_alone_and_holds_up_no_other() {
     let (call, writes) = desk.commits.pop_front().unwrap();
     desk.answer(call, &writes, vec![Err(CommitError::Conflict)]);
     let (call, api_id) = desk.reads.pop_front().unwrap();
-    desk.answer_read(call, &api_id, Read::Newer("schema 99".into()));
+    desk.answer_read(call, &api_id, RecordRead::Newer("schema 99".into()));
     desk.goes_down("cart");
     desk.all_goes_well();
     assert_eq!((desk.heard.as_slice(), desk.stored("shop").version), (&["cart down".to_owned()][..], 50));
@@ -151,7 +151,7 @@ fn it_is_taken_back_over_the_next_record_as_well_until_that_is_stored() {
         desk.answer(call, &writes, results);
         while let Some((call, api_id)) = desk.reads.pop_front() {
             let found = desk.stored(api_id.as_str()).clone();
-            desk.answer_read(call, &api_id, Read::Found(Box::new(found)));
+            desk.answer_read(call, &api_id, RecordRead::Found(Box::new(found)));
         }
     }
     desk.somebody_writes("shop", |state| state.version += 1);
@@ -203,7 +203,7 @@ fn a_copy_of_a_write_that_nobody_had_an_answer_for_is_overwritten_as_well() {
     let (call, writes) = desk.commits.pop_front().unwrap();
     desk.answer(call, &writes, vec![Err(CommitError::Conflict)]);
     let (call, api_id) = desk.reads.pop_front().unwrap();
-    desk.answer_read(call, &api_id, Read::Found(Box::new(desk.stored("shop").clone())));
+    desk.answer_read(call, &api_id, RecordRead::Found(Box::new(desk.stored("shop").clone())));
     desk.store.insert(id("shop"), unanswered);
     desk.all_goes_well();
     assert_eq!((desk.heard.as_slice(), desk.stored("shop").status), (&["shop down".to_owned()][..], Status::Down));

@@ -24,14 +24,14 @@ impl Archive {
                 match effect {
                     Effect::WriteHistory { call, items } => {
                         let results = items.into_iter().map(|item| self.write(item)).collect();
-                        desk.keeper.history_written(call, results, moment(desk.now));
+                        desk.keeper.on_history_written(call, results, moment(desk.now));
                     }
                     Effect::ReadHistory { call, series, slots, limit } => {
                         let keys = (series.clone(), slots.start().clone())..=(series, slots.end().clone());
                         let found: Vec<HistoryItem> = self.items.range(keys).map(|(_, item)| item.clone()).collect();
                         let newest = found[found.len().saturating_sub(limit)..].to_vec();
                         let read = if self.is_dead { Err(unavailable()) } else { Ok(newest) };
-                        desk.keeper.history_read(call, read, moment(desk.now));
+                        desk.keeper.on_history_read(call, read, moment(desk.now));
                     }
                     _ => unreachable!("it is ours"),
                 }

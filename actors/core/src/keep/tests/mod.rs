@@ -17,7 +17,7 @@ mod channels;
 mod conflicts;
 mod delivering;
 mod digests;
-mod flow;
+mod flow_control;
 mod history;
 mod holds;
 mod parents;
@@ -204,8 +204,8 @@ impl Desk {
             figures: crate::ProbeFigures::default(),
         };
         let next_tick_in = Some(Duration::from_secs(60));
-        let completed = Completed { api, outcome, missed_ticks: 0, next_tick_in, patience: self.patience };
-        self.keeper.all_completed(std::iter::once(completed), now).remove(0)
+        let completed = CompletedProbe { api, outcome, missed_ticks: 0, next_tick_in, patience: self.patience };
+        self.keeper.on_probes_completed(std::iter::once(completed), now).remove(0)
     }
 
     fn goes_down(&mut self, name: &str) {
@@ -247,7 +247,10 @@ impl Desk {
                 self.answer(call, &writes, results);
             }
             if let Some((call, api_id)) = self.reads.pop_front() {
-                let read = self.store.get(&api_id).map_or(Read::Gone, |state| Read::Found(Box::new(state.clone())));
+                let read = self
+                    .store
+                    .get(&api_id)
+                    .map_or(RecordRead::Gone, |state| RecordRead::Found(Box::new(state.clone())));
                 self.answer_read(call, &api_id, read);
             }
         }
@@ -260,7 +263,7 @@ impl Desk {
             self.answer(call, &writes, results);
         }
         for (call, api_id) in std::mem::take(&mut self.reads) {
-            self.answer_read(call, &api_id, Read::Failed(error.clone()));
+            self.answer_read(call, &api_id, RecordRead::Failed(error.clone()));
         }
     }
 
@@ -284,12 +287,12 @@ impl Desk {
 
     fn answer(&mut self, call: u64, writes: &[StateWrite], results: Vec<Result<(), CommitError>>) {
         let ids = writes.iter().map(|write| write.state.api_id.clone());
-        self.keeper.committed(call, ids.zip(results).collect(), moment(self.now));
+        self.keeper.on_commit_results(call, ids.zip(results).collect(), moment(self.now));
         self.take();
     }
 
-    fn answer_read(&mut self, call: u64, api_id: &ApiId, read: Read) {
-        self.keeper.read(call, api_id, read, moment(self.now));
+    fn answer_read(&mut self, call: u64, api_id: &ApiId, read: RecordRead) {
+        self.keeper.on_record_read(call, api_id, read, moment(self.now));
         self.take();
     }
 
@@ -362,7 +365,7 @@ impl Desk {
         for effect in effects {
             match effect {
                 Effect::Commit { call, writes } => self.commits.push_back((call, writes)),
-                Effect::Load { call, api_id } => self.reads.push_back((call, api_id)),
+                Effect::ReadRecord { call, api_id } => self.reads.push_back((call, api_id)),
                 Effect::Deliver { channel, alerts, unstored, .. } => {
                     let same = self.attempts.iter().filter(|attempt| attempt.channel == channel);
                     let mut seen: HashSet<&ApiId> =

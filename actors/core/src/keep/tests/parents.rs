@@ -140,7 +140,7 @@ fn a_parent_whose_record_can_be_read_is_no_proof_that_the_store_takes_writes() {
             desk.answer(call, &writes, results);
         }
         for (call, api_id) in std::mem::take(&mut desk.reads) {
-            let read = Read::Found(Box::new(desk.stored(api_id.as_str()).clone()));
+            let read = RecordRead::Found(Box::new(desk.stored(api_id.as_str()).clone()));
             desk.answer_read(call, &api_id, read);
         }
         desk.attempts_end(&DeliveryResult::Delivered);

@@ -150,10 +150,10 @@ impl Play {
     fn answer(&mut self, answer: Answer) {
         if let Some((call, api_id)) = self.desk.reads.pop_front() {
             let read = match (answer, self.desk.store.get(&api_id)) {
-                (Answer::Done | Answer::DoneUnsaid, Some(state)) => Read::Found(Box::new(state.clone())),
-                (Answer::Done | Answer::DoneUnsaid, None) => Read::Gone,
-                (Answer::Failed, _) => Read::Failed(unavailable()),
-                (Answer::Refused, _) => Read::Failed(refused()),
+                (Answer::Done | Answer::DoneUnsaid, Some(state)) => RecordRead::Found(Box::new(state.clone())),
+                (Answer::Done | Answer::DoneUnsaid, None) => RecordRead::Gone,
+                (Answer::Failed, _) => RecordRead::Failed(unavailable()),
+                (Answer::Refused, _) => RecordRead::Failed(refused()),
             };
             return self.desk.answer_read(call, &api_id, read);
         }

@@ -37,7 +37,7 @@ fn an_alert_is_owed_to_the_channels_that_ask_for_one_of_its_tags_and_the_record_
         assert_eq!(desk.stored(name).incident.as_ref().unwrap().owed_to, owed_to);
     }
     desk.keeper.on_capacity_status(Some("too slow".into()), moment(desk.now));
-    desk.keeper.prober_given_up(&desk.rows["cart"].clone(), "it died".into(), moment(desk.now));
+    desk.keeper.on_prober_given_up(&desk.rows["cart"].clone(), "it died".into(), moment(desk.now));
     desk.take();
     for system in [ApiId::monitor_capacity(), ApiId::monitor_prober(&id("cart"))] {
         assert_eq!(owed(&desk, &system)[0].owed_to, ["mail"], "{system}");

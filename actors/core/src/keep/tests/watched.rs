@@ -134,7 +134,7 @@ fn steady_apis_are_written_at_a_bounded_rate_however_many_there_are() {
 fn a_prober_that_was_given_up_is_told_and_three_outcomes_end_that() {
     let mut desk = Desk::watching(&["shop"]);
     let shop = Arc::clone(&desk.rows["shop"]);
-    desk.keeper.prober_given_up(&shop, "it died".into(), moment(desk.now));
+    desk.keeper.on_prober_given_up(&shop, "it died".into(), moment(desk.now));
     desk.wait(1);
     desk.all_goes_well();
     assert_eq!(desk.heard, ["api-health:prober:shop down"]);

@@ -6,9 +6,8 @@ use std::time::Duration;
 use super::delivery_queue::DELIVERIES_IN_FLIGHT_MAX;
 use crate::time::Monotonic;
 
-/// The flow of alerts through one channel.
 #[derive(Clone, Debug)]
-pub(super) struct Flow {
+pub(super) struct FlowControl {
     /// The channel asked for patience.
     paused_until: Option<Monotonic>,
     /// Attempts that may be under way at once: one after it asked for patience, and one more with each that ends otherwise.
@@ -18,31 +17,31 @@ pub(super) struct Flow {
     taken: usize,
 }
 
-impl Default for Flow {
+impl Default for FlowControl {
     fn default() -> Self {
         Self { paused_until: None, room: DELIVERIES_IN_FLIGHT_MAX, busy_since: None, taken: 0 }
     }
 }
 
-impl Flow {
+impl FlowControl {
     /// Attempts that may be under way now.
     pub(super) fn room(&self, now: Monotonic) -> usize {
         if self.paused_until.is_some_and(|until| now < until) { 0 } else { self.room }
     }
 
     /// A message goes out.
-    pub(super) fn began(&mut self, now: Monotonic) {
+    pub(super) fn on_sent(&mut self, now: Monotonic) {
         self.busy_since.get_or_insert(now);
     }
 
     /// A message with so many alerts was taken.
-    pub(super) fn taken(&mut self, alerts: usize) {
+    pub(super) fn on_taken(&mut self, alerts: usize) {
         self.taken = self.taken.saturating_add(alerts);
         self.has_room_for_more();
     }
 
     /// A message failed, and the channel asked for nothing: alerts that it cannot take hold up none that it can.
-    pub(super) fn failed(&mut self) {
+    pub(super) fn on_failed(&mut self) {
         self.has_room_for_more();
     }
 
@@ -51,7 +50,7 @@ impl Flow {
     }
 
     /// The channel asked to be left alone for so long.
-    pub(super) fn asked_for_patience(&mut self, wait: Duration, now: Monotonic) {
+    pub(super) fn on_patience_asked(&mut self, wait: Duration, now: Monotonic) {
         let until = now.saturating_add(wait);
         self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
         self.room = 1;
@@ -63,7 +62,7 @@ impl Flow {
     }
 
     /// Nothing is owed to it.
-    pub(super) fn idle(&mut self) {
+    pub(super) fn on_idle(&mut self) {
         (self.busy_since, self.taken) = (None, 0);
     }
 
@@ -90,18 +89,18 @@ mod tests {
 
     #[test]
     fn a_channel_that_asks_for_patience_gets_it_and_then_one_alert_and_more_with_each_that_it_takes() {
-        let mut flow = Flow::default();
+        let mut flow = FlowControl::default();
         assert_eq!(flow.room(at(0)), DELIVERIES_IN_FLIGHT_MAX);
-        flow.asked_for_patience(Duration::from_secs(30), at(0));
-        flow.asked_for_patience(Duration::from_secs(10), at(5));
+        flow.on_patience_asked(Duration::from_secs(30), at(0));
+        flow.on_patience_asked(Duration::from_secs(10), at(5));
         assert_eq!((flow.room(at(29)), flow.room(at(30))), (0, 1), "the longer wait counts");
-        flow.taken(1);
+        flow.on_taken(1);
         assert_eq!(flow.room(at(31)), 2);
         for _ in 0..2 * DELIVERIES_IN_FLIGHT_MAX {
-            flow.taken(1);
+            flow.on_taken(1);
         }
         assert_eq!(flow.room(at(31)), DELIVERIES_IN_FLIGHT_MAX);
-        flow.asked_for_patience(Duration::from_secs(3_600), at(31));
+        flow.on_patience_asked(Duration::from_secs(3_600), at(31));
         assert_eq!(flow.room(at(32)), 0);
         flow.try_now();
         assert_eq!(flow.room(at(32)), 1);
@@ -109,15 +108,15 @@ mod tests {
 
     #[test]
     fn how_long_it_takes_is_reckoned_from_what_was_seen() {
-        let mut flow = Flow::default();
+        let mut flow = FlowControl::default();
         assert_eq!(flow.time_left(1_000, at(0)), None);
-        flow.began(at(0));
+        flow.on_sent(at(0));
         assert_eq!(flow.time_left(1_000, at(3)), None, "none was taken");
-        flow.taken(16);
-        flow.began(at(3));
+        flow.on_taken(16);
+        flow.on_sent(at(3));
         assert_eq!(flow.time_left(984, at(3)), Some(Duration::from_millis(184_500)));
-        flow.idle();
-        flow.began(at(9));
+        flow.on_idle();
+        flow.on_sent(at(9));
         assert_eq!(flow.time_left(1, at(12)), None, "the next storm is another one");
         assert_eq!(time_left(usize::MAX, 1, Duration::MAX), Some(Duration::from_millis(u64::MAX)));
     }
