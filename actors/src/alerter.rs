@@ -18,7 +18,7 @@ use api_health_core::keep::{Channel as ChannelName, DeliveryResult};
 use futures_util::FutureExt;
 
 use crate::child::panic_text;
-use crate::lease_view::HeldLease;
+use crate::lease_view::AttemptLease;
 use crate::ports::{Notifier, NotifyError};
 use crate::retry::RetryPolicy;
 use failure_log::FailureLog;
@@ -90,7 +90,7 @@ pub struct DeliverAlerts {
     pub failures: u32,
     /// The attempt is made while this lease is held, and cancelled at its deadline. `None`: it is made without a lease, since they
     /// could not be stored (P5).
-    pub lease: Option<HeldLease>,
+    pub lease: Option<AttemptLease>,
 }
 
 impl Handler<DeliverAlerts> for Alerter {
@@ -108,7 +108,7 @@ impl Handler<DeliverAlerts> for Alerter {
                 }
             };
             match lease {
-                Some(lease) => lease.while_held(attempt).await,
+                Some(lease) => lease.while_valid(attempt).await,
                 None => Some(attempt.await),
             }
         };

@@ -1,4 +1,4 @@
-//! Whether the lease holds at this moment. Any thread can ask before every step, without a message.
+//! Whether the lease is valid at this moment. Any thread can ask before every step, without a message.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -36,7 +36,7 @@ impl LeaseClock {
 
     /// The clock of a worker that owns everything by other means, such as the lock of an SQLite file: it never lapses. Its session
     /// is [`Self::ENDLESS_SESSION`].
-    pub fn always_held() -> Self {
+    pub fn always_valid() -> Self {
         Self::with(Arc::new(|| Duration::ZERO), u64::MAX, Self::ENDLESS_SESSION)
     }
 
@@ -76,7 +76,7 @@ impl LeaseClock {
         match deadline_ms {
             _ if self.is_closed() => LeaseState::NoSession,
             0 => LeaseState::NoSession,
-            _ if (self.0.now)() < deadline => LeaseState::Held { until: deadline },
+            _ if (self.0.now)() < deadline => LeaseState::Valid { until: deadline },
             _ => LeaseState::Lapsed { since: deadline, is_refused: self.0.is_refused.load(Ordering::SeqCst) },
         }
     }
@@ -85,7 +85,7 @@ impl LeaseClock {
         self.0.session.load(Ordering::SeqCst)
     }
 
-    /// For how long the lease has been lapsed; `None`: it is held, or there is no session.
+    /// For how long the lease has been lapsed; `None`: it is valid, or there is no session.
     pub fn lapsed_for(&self) -> Option<Duration> {
         match self.lease_state() {
             LeaseState::Lapsed { since, .. } => Some((self.0.now)().saturating_sub(since)),
@@ -111,7 +111,7 @@ impl LeaseClock {
     pub(crate) fn show(&self, member: &Member, now: BootTime) {
         let (until, is_refused) = match member.lease_state(now) {
             LeaseState::NoSession => return self.0.deadline_ms.store(0, Ordering::SeqCst),
-            LeaseState::Held { until } => (until, false),
+            LeaseState::Valid { until } => (until, false),
             LeaseState::Lapsed { since, is_refused } => (since, is_refused),
         };
         let session = member.session().map_or(0, |session| session.number);
@@ -127,7 +127,7 @@ impl LeaseClock {
 
     /// Runs `work` while [`Self::may_act`] is true: that is checked before each step, and the work is dropped at the deadline. `None`:
     /// it was cancelled, or never begun.
-    pub async fn while_held<F: Future>(&self, session: u64, work: F) -> Option<F::Output> {
+    pub async fn while_valid<F: Future>(&self, session: u64, work: F) -> Option<F::Output> {
         let mut work = pin!(work);
         let mut deadline: Option<Pin<Box<tokio::time::Sleep>>> = None;
         std::future::poll_fn(move |cx| {
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn an_owner_for_ever_may_always_act_and_nobody_may_without_a_session() {
-        let clock = LeaseClock::always_held();
+        let clock = LeaseClock::always_valid();
         assert!(clock.may_act(LeaseClock::ENDLESS_SESSION));
         assert_eq!((clock.lapsed_for(), clock.has_met_others()), (None, false));
         assert!(!clock.may_act(1), "of another session");
@@ -193,14 +193,14 @@ mod tests {
                 clock.0.deadline_ms.store(20_000, Ordering::SeqCst);
                 std::future::pending::<()>().await;
             };
-            let cut = async { clock.while_held::<_>(3, work).await.map(|(): ()| ()) };
+            let cut = async { clock.while_valid::<_>(3, work).await.map(|(): ()| ()) };
             assert!(matches!(
                 futures_util::future::select(pin!(cut), pin!(renew)).await,
                 futures_util::future::Either::Left((None, _))
             ));
             assert_eq!((clock.0.now)(), Duration::from_secs(20));
             assert_eq!(steps.load(Ordering::Relaxed), 18);
-            assert_eq!(clock.while_held(3, async { 1 }).await, None, "never begun");
+            assert_eq!(clock.while_valid(3, async { 1 }).await, None, "never begun");
         });
     }
 
@@ -208,9 +208,9 @@ mod tests {
     fn work_that_ends_in_time_has_its_result() {
         in_virtual_time(async {
             let clock = LeaseClock::with(boot_time(), 10_000, 3);
-            assert_eq!(clock.while_held(3, async { 7 }).await, Some(7));
-            assert_eq!(clock.while_held(2, async { 7 }).await, None, "of a session that is over");
-            assert_eq!(LeaseClock::always_held().while_held(LeaseClock::ENDLESS_SESSION, async { 7 }).await, Some(7));
+            assert_eq!(clock.while_valid(3, async { 7 }).await, Some(7));
+            assert_eq!(clock.while_valid(2, async { 7 }).await, None, "of a session that is over");
+            assert_eq!(LeaseClock::always_valid().while_valid(LeaseClock::ENDLESS_SESSION, async { 7 }).await, Some(7));
         });
     }
 }

@@ -1,4 +1,4 @@
-//! The lease as the keeper sees it: whether it holds now, and while an attempt goes on.
+//! The lease as the keeper sees it: whether it is valid now, and while an attempt goes on.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,33 +26,33 @@ pub struct LeaseView {
 struct Renewing {
     handle: LeaseHandle,
     renewals: watch::Receiver<Renewals>,
-    figures: NextHeartbeat,
+    next_heartbeat: NextHeartbeat,
 }
 
-/// A lease that was held when an attempt began, and is checked while the attempt goes on.
+/// A lease that was valid when an attempt began, and is checked while the attempt goes on.
 #[derive(Clone)]
-pub struct HeldLease {
+pub struct AttemptLease {
     clock: LeaseClock,
     session: u64,
 }
 
 impl LeaseView {
     /// For a process that owns everything by other means, such as the lock of an SQLite file.
-    pub fn always_held() -> Self {
-        Self { clock: LeaseClock::always_held(), renewing: None }
+    pub fn always_valid() -> Self {
+        Self { clock: LeaseClock::always_valid(), renewing: None }
     }
 
     /// For a lease that is renewed, with the heartbeat for its renewals.
-    pub fn of(handle: LeaseHandle, figures: NextHeartbeat) -> Self {
+    pub fn of(handle: LeaseHandle, next_heartbeat: NextHeartbeat) -> Self {
         let (clock, renewals) = (handle.clock().clone(), handle.renewals());
-        Self { clock, renewing: Some(Renewing { handle, renewals, figures }) }
+        Self { clock, renewing: Some(Renewing { handle, renewals, next_heartbeat }) }
     }
 
     /// The lease now.
     pub fn now(&self) -> Lease {
         match self.clock.lease_state() {
-            LeaseState::Held { .. } => Lease::Held,
-            LeaseState::NoSession => Lease::NotHeld,
+            LeaseState::Valid { .. } => Lease::Valid,
+            LeaseState::NoSession => Lease::NoSession,
             LeaseState::Lapsed { is_refused, .. } => Lease::Lapsed {
                 lapsed_for: self.clock.lapsed_for().unwrap_or_default(),
                 met_others: self.clock.has_met_others(),
@@ -61,16 +61,15 @@ impl LeaseView {
         }
     }
 
-    /// For an attempt that begins now.
-    pub fn hold(&self) -> HeldLease {
-        HeldLease { clock: self.clock.clone(), session: self.clock.session() }
+    pub fn for_attempt(&self) -> AttemptLease {
+        AttemptLease { clock: self.clock.clone(), session: self.clock.session() }
     }
 
     /// Has the lease renewed with this heartbeat, at the latest with its next regular renewal. `None`: there is no lease to
     /// renew.
     pub async fn renew_with(&self, heartbeat: &Heartbeat) -> Option<Result<(), StoreError>> {
-        let Renewing { handle, renewals, figures } = self.renewing.as_ref()?;
-        *figures.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(heartbeat.clone()));
+        let Renewing { handle, renewals, next_heartbeat } = self.renewing.as_ref()?;
+        *next_heartbeat.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(heartbeat.clone()));
         let mut renewals = renewals.clone();
         let before = renewals.borrow_and_update().clone();
         handle.beat();
@@ -89,9 +88,9 @@ impl LeaseView {
     }
 }
 
-impl HeldLease {
-    /// Runs `work` while the lease is held; `None`: it was cancelled, or never begun.
-    pub async fn while_held<F: Future>(&self, work: F) -> Option<F::Output> {
-        self.clock.while_held(self.session, work).await
+impl AttemptLease {
+    /// Runs `work` while the lease is valid; `None`: it was cancelled, or never begun.
+    pub async fn while_valid<F: Future>(&self, work: F) -> Option<F::Output> {
+        self.clock.while_valid(self.session, work).await
     }
 }

@@ -1,8 +1,8 @@
 //! The port through which workers agree on who owns what: reads and writes of records that all of them see.
 //!
-//! An SQLite file needs no adapter. Its lock says that there is one worker, and [`LeaseClock::always_held`] that this one owns all.
+//! An SQLite file needs no adapter. Its lock says that there is one worker, and [`LeaseClock::always_valid`] that this one owns all.
 //!
-//! [`LeaseClock::always_held`]: crate::lease_clock::LeaseClock::always_held
+//! [`LeaseClock::always_valid`]: crate::lease_clock::LeaseClock::always_valid
 
 use api_health_core::own::records::{Key, LeaseRecord};
 use futures_util::future::BoxFuture;

@@ -12,7 +12,7 @@
 //! | [`alerter`] | 1, on its own arbiter | the notifiers | |
 //!
 //! Where several workers share the APIs, the [`lease_holder`], a task beside the supervisor, decides which are its own, through the
-//! port [`leases`]. The [`lease_clock`] says whether the lease holds at this moment.
+//! port [`leases`]. The [`lease_clock`] says whether the lease is valid at this moment.
 //!
 //! What all probers know together of our own resolver, network and clock is in [`own_side`], which asks witnesses for them.
 //!

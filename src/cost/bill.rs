@@ -161,7 +161,7 @@ pub fn bill(workload: &Workload) -> Bill {
     let history = workload.history.map(|flush| history_writes(MONTH, flush, OUTAGES_PER_API).units());
     let history = apis * number(history.unwrap_or(0));
     let past_bytes = workload.history.map_or(0, |_| history_bytes(OUTAGES_PER_API));
-    let held = apis * number(STATE_ITEM_BYTES + CONFIG_ITEM_BYTES + 2 * ITEM_OVERHEAD_BYTES + past_bytes) / 1e9;
+    let stored = apis * number(STATE_ITEM_BYTES + CONFIG_ITEM_BYTES + 2 * ITEM_OVERHEAD_BYTES + past_bytes) / 1e9;
     let alerts = outages * 2.0;
     let workers = number(workload.workers);
     let hours = MONTH.as_secs_f64() / 3_600.0 * workers;
@@ -205,8 +205,8 @@ pub fn bill(workload: &Workload) -> Bill {
             ),
             line("dynamodb_lease_reads", "DynamoDB: leases, reading", &prices::READS, looks, "read units", MILLION),
             line("dynamodb_reads", "DynamoDB: reading the configs", &prices::READS, reads, "read units", MILLION),
-            line("dynamodb_storage", "DynamoDB: storage", &prices::STORAGE, held, "GB", 1.0),
-            line("dynamodb_recovery", "DynamoDB: point-in-time recovery", &prices::RECOVERY, held, "GB", 1.0),
+            line("dynamodb_storage", "DynamoDB: storage", &prices::STORAGE, stored, "GB", 1.0),
+            line("dynamodb_recovery", "DynamoDB: point-in-time recovery", &prices::RECOVERY, stored, "GB", 1.0),
             line("sns_publishes", "SNS: alerts published", &prices::PUBLISHES, alerts, "publishes", MILLION),
             line("sns_mails", "SNS: e-mails", &prices::MAILS, alerts * MAIL_SUBSCRIBERS, "e-mails", 1e5),
             line("ec2_instance", instance.what, instance, hours, "hours", 1.0),

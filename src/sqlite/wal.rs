@@ -24,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 pub(crate) struct Wal {
     looked_at: Duration,
     /// At the last look somebody read what should be gone.
-    is_held: bool,
+    is_pinned: bool,
     said: LogThrottle,
 }
 
@@ -36,8 +36,8 @@ impl Wal {
             return;
         }
         self.looked_at = now;
-        let was_held = std::mem::replace(&mut self.is_held, is_held(connection, path));
-        if was_held && self.is_held && self.said.allow(now).is_some() {
+        let was_pinned = std::mem::replace(&mut self.is_pinned, is_pinned(connection, path));
+        if was_pinned && self.is_pinned && self.said.allow(now).is_some() {
             let (mib, wal) = (length(path) >> 20, path.display());
             tracing::warn!(
                 "{wal} has {mib} MiB and grows with each write: another program has been reading the database without an end; \
@@ -52,7 +52,7 @@ fn length(path: &Path) -> u64 {
 }
 
 /// Whether most of a long log cannot be moved into the database, since somebody reads what was there before.
-fn is_held(connection: &Connection, path: &Path) -> bool {
+fn is_pinned(connection: &Connection, path: &Path) -> bool {
     if length(path) < BYTES_LONG {
         return false;
     }
@@ -85,9 +85,9 @@ mod tests {
         while length(&wal) < 2 * BYTES_LONG {
             write();
         }
-        assert!(is_held(&writer, &wal));
+        assert!(is_pinned(&writer, &wal));
         reader.execute_batch("COMMIT").unwrap();
-        assert!(!is_held(&writer, &wal), "nobody reads any more");
+        assert!(!is_pinned(&writer, &wal), "nobody reads any more");
         (0..100).for_each(|_| write());
         assert!(length(&wal) <= BYTES_LONG, "{} bytes", length(&wal));
     }

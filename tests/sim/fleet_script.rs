@@ -61,8 +61,8 @@ pub(crate) enum Cut {
     Answers,
     /// Answers of either come late.
     Slow,
-    /// What it writes to either is held on its way, and arrives when this is over, whether or not it still lives.
-    Held,
+    /// What it writes to either is delayed on its way, and arrives when this is over, whether or not it still lives.
+    Delayed,
     /// From every channel.
     Channels,
     /// From every API.
@@ -172,8 +172,8 @@ impl FleetScript {
                         Cut::Leases,
                         Cut::Answers,
                         Cut::Slow,
-                        Cut::Held,
-                        Cut::Held,
+                        Cut::Delayed,
+                        Cut::Delayed,
                         Cut::Channels,
                         Cut::Targets,
                         Cut::Probing,

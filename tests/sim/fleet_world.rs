@@ -50,8 +50,8 @@ struct Slot {
     down: Duration,
     /// Wall clock.
     clock: VirtualClock,
-    /// Lines with writes that are held.
-    held: Vec<(FakeWorld, LeaseLine)>,
+    /// Lines with writes that are delayed.
+    delayed: Vec<(FakeWorld, LeaseLine)>,
 }
 
 struct Fleet<'a> {
@@ -98,7 +98,7 @@ impl<'a> Fleet<'a> {
             cuts: BTreeSet::new(),
             down: Duration::ZERO,
             clock: clock.beside(worker.ahead_ms, worker.gains_ppm),
-            held: vec![],
+            delayed: vec![],
         };
         let nobody =
             Process { worker: 0, began: Duration::ZERO, ended: Some((Duration::ZERO, "")), asked_to_leave: None };
@@ -262,8 +262,8 @@ impl<'a> Fleet<'a> {
                     self.slots[n].cuts.remove(&cut)
                 };
                 self.set_lines(n);
-                if cut == Cut::Held && !is_on {
-                    for (world, leases) in std::mem::take(&mut self.slots[n].held) {
+                if cut == Cut::Delayed && !is_on {
+                    for (world, leases) in std::mem::take(&mut self.slots[n].delayed) {
                         world.store.deliver();
                         leases.deliver();
                     }
@@ -295,7 +295,7 @@ impl<'a> Fleet<'a> {
             (StoreFault::Unavailable, LineFault::Cut)
         } else if is(Cut::Leases) {
             (StoreFault::None, LineFault::Cut)
-        } else if is(Cut::Held) {
+        } else if is(Cut::Delayed) {
             (StoreFault::None, LineFault::HoldsWrites)
         } else if is(Cut::Answers) {
             (StoreFault::AnswerLost, LineFault::AnswersLost)
@@ -306,9 +306,9 @@ impl<'a> Fleet<'a> {
         };
         running.world.store.set_line_fault(states);
         running.leases.set_fault(leases);
-        running.world.store.hold_writes(is(Cut::Held));
-        if is(Cut::Held) {
-            slot.held.push((running.world.clone(), running.leases.clone()));
+        running.world.store.delay_writes(is(Cut::Delayed));
+        if is(Cut::Delayed) {
+            slot.delayed.push((running.world.clone(), running.leases.clone()));
         }
         let channel = if is(Cut::Channels) { ChannelFault::Unavailable } else { ChannelFault::None };
         running.world.channels.iter().for_each(|line| line.set_line_fault(channel.clone()));

@@ -139,7 +139,7 @@ const MUST_HAPPEN_TO_SEVERAL: &[&str] = &[
     "fleet: records sealed",
     "fleet: script Store(AnswerLost)",
     "fleet: script Store(Unavailable)",
-    "fleet: script Worker(, Cut(Held, true))",
+    "fleet: script Worker(, Cut(Delayed, true))",
     "fleet: script Worker(, Cut(Leases, true))",
     "fleet: script Worker(, Cut(Probing, true))",
     "fleet: script Worker(, Cut(StoreRefuses, true))",

@@ -38,10 +38,10 @@ impl Fleet {
     /// One worker's turn; returns whether it changed anything.
     fn turn(&mut self, worker: u8) -> bool {
         let me = session(worker);
-        let held: ShardSet = self.assignment.owned_by(&me).into_keys().collect();
-        let ShardPlan { release, take } = plan(View { assignment: &self.assignment, live: &self.live }, &me, &held);
+        let owned: ShardSet = self.assignment.owned_by(&me).into_keys().collect();
+        let ShardPlan { release, take } = plan(View { assignment: &self.assignment, live: &self.live }, &me, &owned);
         assert!(release.is_empty() || take.is_empty(), "never both");
-        assert!(release.len() <= held.len().div_ceil(4), "a quarter at a time");
+        assert!(release.len() <= owned.len().div_ceil(4), "a quarter at a time");
         self.moves += release.len();
         self.takings += take.len();
         for shard in &release {

@@ -108,7 +108,7 @@ impl StateKeeper {
             Effect::Commit { call, writes } => self.commit(call, writes, ctx),
             Effect::ReadRecord { call, api_id } => self.load(call, api_id, ctx),
             Effect::Deliver { channel, alerts, failures, unstored } => {
-                let lease = (!unstored).then(|| self.deps.lease.hold());
+                let lease = (!unstored).then(|| self.deps.lease.for_attempt());
                 let message = DeliverAlerts { channel: Arc::clone(&channel), alerts: alerts.clone(), failures, lease };
                 ctx.spawn(self.deps.alerter.send(message).into_actor(self).map(move |came, keeper, ctx| {
                     let stats = Arc::clone(&keeper.deps.stats);

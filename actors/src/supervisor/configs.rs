@@ -181,19 +181,19 @@ impl Supervisor {
     pub(super) fn reconcile(&mut self, ctx: &mut Context<Self>) {
         let ownership = &self.ownership;
         // Probes under way are cut: what they would find is for the next owner to find.
-        self.probers.slots.retain(|api_id, _| ownership.holds(shard(api_id)));
+        self.probers.supervised.retain(|api_id, _| ownership.owns(shard(api_id)));
         if self.chain.is_up() && !self.stopping && !self.escalated {
             self.follow_rows(ctx);
         }
-        self.probers.count.send_replace(self.probers.slots.len());
+        self.probers.count.send_replace(self.probers.supervised.len());
         self.say_what_is_not_here();
         self.finish_stop_if_idle();
         self.answer_waiters();
     }
 
     fn say_what_is_not_here(&self) {
-        let (rows, slots) = (self.configs.rows().0, &self.probers.slots);
-        let now: Vec<_> = rows.into_values().filter(|api| !slots.contains_key(&api.api_id)).collect();
+        let (rows, probers) = (self.configs.rows().0, &self.probers.supervised);
+        let now: Vec<_> = rows.into_values().filter(|api| !probers.contains_key(&api.api_id)).collect();
         self.configs.not_here.send_if_modified(|before| {
             let is_same = before.len() == now.len() && before.iter().zip(&now).all(|(a, b)| Arc::ptr_eq(a, b));
             if !is_same {
@@ -208,15 +208,15 @@ impl Supervisor {
         self.configs.warn_of_duplicates(duplicates);
         let dependents = roster::dependents(&rows);
         self.configs.warn_of_unwatched_parents(&rows, &dependents);
-        let slots = &mut self.probers.slots;
-        rows.retain(|api_id, _| slots.contains_key(api_id) || self.ownership.is_ready(shard(api_id)));
-        let mut diff = roster::plan(slots.values().map(|slot| &slot.api), rows);
+        let probers = &mut self.probers.supervised;
+        rows.retain(|api_id, _| probers.contains_key(api_id) || self.ownership.is_ready(shard(api_id)));
+        let mut diff = roster::plan(probers.values().map(|prober| &prober.api), rows);
         let (started, changed, stopped) = (diff.started.clone(), diff.changed.clone(), diff.stopped.len());
         if !std::mem::replace(&mut self.configs.is_known, true) {
-            diff.started.extend(slots.values().map(|slot| Arc::clone(&slot.api)));
+            diff.started.extend(probers.values().map(|prober| Arc::clone(&prober.api)));
         }
         // What is no longer watched is told nothing of any more: the probe under way is cut.
-        diff.stopped.iter().for_each(|(api_id, _)| drop(slots.remove(api_id)));
+        diff.stopped.iter().for_each(|(api_id, _)| drop(probers.remove(api_id)));
         diff.configured = self.configured();
         diff.dependents = Some(dependents);
         self.configs.closed_unconfigured |= diff.configured.is_some();
@@ -224,7 +224,7 @@ impl Supervisor {
         self.send_to_keeper(ApplyConfigs(diff), ctx);
         if started.len() + changed.len() + stopped > 0 {
             let (started, changed) = (started.len(), changed.len());
-            let running = self.probers.slots.len() + started;
+            let running = self.probers.supervised.len() + started;
             tracing::info!(started, changed, stopped, running, "configs applied");
         }
         changed.into_iter().for_each(|api| self.reconfigure_prober(api, ctx));
@@ -251,15 +251,15 @@ impl Supervisor {
         if self.configs.waiting.is_empty() || !self.chain.is_up() {
             return;
         }
-        let (configs, slots) = (&mut self.configs, &self.probers.slots);
+        let (configs, probers) = (&mut self.configs, &self.probers.supervised);
         let enabled = configs.rows().0.values().filter(|api| api.enabled).count();
         let report = LoadReport {
-            apis: slots.len(),
-            elsewhere: enabled.saturating_sub(slots.len()),
+            apis: probers.len(),
+            elsewhere: enabled.saturating_sub(probers.len()),
             refused: configs.sources.iter().map(|source| source.refused).sum(),
             unreadable: configs.unreadable.borrow().clone(),
             misconfigured: configs.sources.iter().any(|source| source.misconfigured),
-            watched: slots.values().take(REPORT_NAMES_MAX).map(|slot| Arc::clone(&slot.api)).collect(),
+            watched: probers.values().take(REPORT_NAMES_MAX).map(|prober| Arc::clone(&prober.api)).collect(),
         };
         let read = configs.read;
         for (_, waiter) in configs.waiting.extract_if(.., |(reading, _)| *reading <= read) {

@@ -27,9 +27,9 @@ mod ownership;
 mod probers;
 mod progress;
 mod shards;
-mod slot;
 mod source;
 mod startup_spread;
+mod supervised;
 mod watchdog;
 
 use std::sync::Arc;

@@ -19,9 +19,9 @@ use crate::world::LeaseParts;
 /// Fewer workers than are expected are told after this long: one that is started again is not missed.
 pub(super) const SHORT_FOR: Duration = Duration::from_secs(60);
 
-/// A shard that is held.
+/// A shard that is owned.
 #[derive(Clone, Copy, Debug)]
-struct Held {
+struct OwnedShard {
     grant: Grant,
     /// Its records are with the keeper, so it is probed. It stays so when it is granted again: it was not lost in between.
     is_loaded: bool,
@@ -30,14 +30,14 @@ struct Held {
     is_leaving: bool,
 }
 
-impl Held {
+impl OwnedShard {
     const fn of(grant: Grant) -> Self {
         Self { grant, is_loaded: false, is_to_read: true, is_leaving: false }
     }
 }
 
 pub(crate) struct Ownership {
-    held: BTreeMap<Shard, Held>,
+    owned: BTreeMap<Shard, OwnedShard>,
     /// The present keeper reads records. The next reading begins when that is over, so that no old one comes last.
     pub(super) is_being_read: bool,
     pub(super) parts: Option<LeaseParts>,
@@ -45,7 +45,7 @@ pub(crate) struct Ownership {
     /// Dropped with the supervisor: the lease holder ends then.
     pub(super) alive: Option<oneshot::Sender<()>>,
     pub(super) view: LeaseView,
-    pub(super) figures: NextHeartbeat,
+    pub(super) next_heartbeat: NextHeartbeat,
     pub(super) expected: Option<usize>,
     pub(super) alone: bool,
     /// Since when fewer workers live than are expected.
@@ -66,9 +66,9 @@ impl Ownership {
     /// Everything is owned, or nothing yet where there are leases.
     pub(super) fn new(parts: Option<LeaseParts>) -> Self {
         let grant = |shard| Grant { shard, epoch: 0, clean: true, fresh: false };
-        let of_all = |shard| (shard, Held::of(grant(shard)));
+        let of_all = |shard| (shard, OwnedShard::of(grant(shard)));
         Self {
-            held: if parts.is_some() { BTreeMap::new() } else { Shard::all(SHARDS).map(of_all).collect() },
+            owned: if parts.is_some() { BTreeMap::new() } else { Shard::all(SHARDS).map(of_all).collect() },
             expected: parts.as_ref().and_then(|parts| parts.expected),
             alone: parts.as_ref().is_some_and(|parts| parts.alone),
             joined: watch::Sender::new(parts.is_none().then_some(Ok(()))),
@@ -76,22 +76,22 @@ impl Ownership {
             parts,
             handle: None,
             alive: None,
-            view: LeaseView::always_held(),
-            figures: NextHeartbeat::default(),
+            view: LeaseView::always_valid(),
+            next_heartbeat: NextHeartbeat::default(),
             short_since: None,
             acted: VecDeque::new(),
             leaving: None,
         }
     }
 
-    /// Whether this shard is held, and not let go of. Its probers live on while its records are read again.
-    pub(super) fn holds(&self, shard: Shard) -> bool {
-        self.held.get(&shard).is_some_and(|held| !held.is_leaving)
+    /// Whether this shard is owned, and not let go of. Its probers live on while its records are read again.
+    pub(super) fn owns(&self, shard: Shard) -> bool {
+        self.owned.get(&shard).is_some_and(|owned| !owned.is_leaving)
     }
 
     /// Whether what lies in this shard is to be probed here.
     pub(super) fn is_ready(&self, shard: Shard) -> bool {
-        self.held.get(&shard).is_some_and(|held| held.is_loaded && !held.is_leaving)
+        self.owned.get(&shard).is_some_and(|owned| owned.is_loaded && !owned.is_leaving)
     }
 
     /// The others, and what is said to all.
@@ -113,24 +113,24 @@ impl Ownership {
     pub(super) fn gained(&mut self, gained: &[Gained]) {
         for Gained { shard, epoch, is_clean, .. } in gained {
             let grant = Grant { shard: *shard, epoch: *epoch, clean: *is_clean, fresh: true };
-            let held = self.held.entry(*shard).or_insert(Held::of(grant));
-            (held.grant, held.is_to_read) = (grant, true);
+            let owned = self.owned.entry(*shard).or_insert(OwnedShard::of(grant));
+            (owned.grant, owned.is_to_read) = (grant, true);
         }
     }
 
-    /// The records of what is held are read again: what a keeper that is dead sent may still land.
+    /// The records of what is owned are read again: what a keeper that is dead sent may still land.
     pub(super) fn forget_loaded(&mut self) {
         self.is_being_read = false;
-        for held in self.held.values_mut() {
-            held.grant.clean = held.grant.epoch == 0;
-            held.grant.fresh &= held.is_to_read;
-            (held.is_loaded, held.is_to_read) = (false, true);
+        for owned in self.owned.values_mut() {
+            owned.grant.clean = owned.grant.epoch == 0;
+            owned.grant.fresh &= owned.is_to_read;
+            (owned.is_loaded, owned.is_to_read) = (false, true);
         }
     }
 
-    /// What is held and not read yet.
+    /// What is owned and not read yet.
     pub(super) fn is_unread(&self) -> bool {
-        self.held.values().any(|held| held.is_to_read)
+        self.owned.values().any(|owned| owned.is_to_read)
     }
 
     /// What is to be read now, and is being read from here on.
@@ -138,45 +138,49 @@ impl Ownership {
         if self.is_being_read {
             return vec![];
         }
-        let grants: Vec<Grant> = self.held.values().filter(|held| held.is_to_read).map(|held| held.grant).collect();
+        let grants: Vec<Grant> =
+            self.owned.values().filter(|owned| owned.is_to_read).map(|owned| owned.grant).collect();
         self.is_being_read = !grants.is_empty();
         grants
     }
 
     /// The records of a shard were read by this grant, and this is the highest epoch in them. Whether that epoch is news for the
-    /// lease, since the grant was fresh; `None`: the shard is not held any more.
+    /// lease, since the grant was fresh; `None`: the shard is not owned any more.
     pub(super) fn loaded(&mut self, shard: Shard, epoch: u64, found: u64) -> Option<bool> {
-        let held = self.held.get_mut(&shard)?;
-        if held.grant.epoch != epoch || !held.is_to_read {
+        let owned = self.owned.get_mut(&shard)?;
+        if owned.grant.epoch != epoch || !owned.is_to_read {
             return Some(false); // it was granted again meanwhile, and is read for that as well; or two readings ended
         }
-        let was_fresh = std::mem::take(&mut held.grant.fresh);
-        held.is_to_read = false;
+        let was_fresh = std::mem::take(&mut owned.grant.fresh);
+        owned.is_to_read = false;
         if !(was_fresh && found >= epoch) {
-            held.is_loaded = true;
-        } else if !held.is_loaded {
-            self.held.remove(&shard); // it comes back with a higher one
+            owned.is_loaded = true;
+        } else if !owned.is_loaded {
+            self.owned.remove(&shard); // it comes back with a higher one
         }
         Some(was_fresh)
     }
 
-    /// The epoch with which a shard is held.
+    /// The epoch with which a shard is owned.
     pub(super) fn epoch(&self, shard: Shard) -> Option<u64> {
-        self.held.get(&shard).map(|held| held.grant.epoch)
+        self.owned.get(&shard).map(|owned| owned.grant.epoch)
     }
 
     pub(super) fn leave(&mut self, shards: &ShardSet) {
-        self.held.iter_mut().filter(|(shard, _)| shards.contains(shard)).for_each(|(_, held)| held.is_leaving = true);
+        self.owned
+            .iter_mut()
+            .filter(|(shard, _)| shards.contains(shard))
+            .for_each(|(_, owned)| owned.is_leaving = true);
     }
 
     /// What the keeper can let go of by now: it does not know yet what is still to be read.
     pub(super) fn can_go(&self) -> ShardSet {
-        self.held.iter().filter(|(_, held)| held.is_leaving && !held.is_to_read).map(|(shard, _)| *shard).collect()
+        self.owned.iter().filter(|(_, owned)| owned.is_leaving && !owned.is_to_read).map(|(shard, _)| *shard).collect()
     }
 
-    /// Nothing of these is held any more; with which epochs they were.
+    /// Nothing of these is owned any more; with which epochs they were.
     pub(super) fn remove(&mut self, shards: &ShardSet) -> BTreeMap<Shard, u64> {
-        shards.iter().filter_map(|shard| Some((*shard, self.held.remove(shard)?.grant.epoch))).collect()
+        shards.iter().filter_map(|shard| Some((*shard, self.owned.remove(shard)?.grant.epoch))).collect()
     }
 
     /// Whether it is known what this process owns at first, and read: it has its share of what was free, or there is nothing for it
@@ -184,14 +188,14 @@ impl Ownership {
     fn has_its_share(&self, sight: &Sight) -> bool {
         let Some(fleet) = sight.fleet.as_ref().filter(|_| sight.session.is_some()) else { return false };
         if self.alone {
-            return self.held.len() == usize::from(SHARDS) && !self.is_unread();
+            return self.owned.len() == usize::from(SHARDS) && !self.is_unread();
         }
         let lives = |owner: &Session| {
             let others = fleet.others.get(&owner.worker);
             others.is_some_and(|record| record.is_live() && record.session == owner.number)
         };
         let is_others = |own: &records::Ownership| own.owner.as_ref().is_some_and(lives);
-        let has_share = !self.held.is_empty() && !self.is_unread();
+        let has_share = !self.owned.is_empty() && !self.is_unread();
         has_share || fleet.assignment.owners.iter().all(is_others)
     }
 

@@ -11,8 +11,8 @@ use api_health_core::supervise::RESTARTS_PER_SECOND;
 use api_health_core::{ApiConfig, ApiId};
 use tokio::sync::watch;
 
-use super::slot::{LiveProber, ProberSlot, State};
 use super::startup_spread::StartupSpread;
+use super::supervised::{LiveProber, State, SupervisedProber};
 use super::{ChildId, Supervisor};
 use crate::child::{Child, ExitReason};
 use crate::liveness::{Liveness, ResumePoint};
@@ -22,7 +22,7 @@ use crate::state_keeper::SelfStatus;
 #[derive(Default)]
 pub(crate) struct Probers {
     /// One for each API that is watched.
-    pub(super) slots: BTreeMap<ApiId, ProberSlot>,
+    pub(super) supervised: BTreeMap<ApiId, SupervisedProber>,
     /// Those that wait for a time, soonest first; one that was started or removed meanwhile is stepped over.
     due: BTreeSet<(Duration, ApiId)>,
     timer: Option<SpawnHandle>,
@@ -34,38 +34,38 @@ pub(crate) struct Probers {
 
 impl Probers {
     pub(super) fn running(&self) -> impl Iterator<Item = (&ApiId, &LiveProber)> {
-        self.slots.iter().filter_map(|(api_id, slot)| Some((api_id, slot.running()?)))
+        self.supervised.iter().filter_map(|(api_id, prober)| Some((api_id, prober.running()?)))
     }
 
     /// The prober of this API, if it lives.
     pub(crate) fn child(&self, api_id: &ApiId) -> Option<&Child<Prober>> {
-        Some(&self.slots.get(api_id)?.running()?.child)
+        Some(&self.supervised.get(api_id)?.running()?.child)
     }
 
     /// All are cut, and none is started any more.
     pub(super) fn end_all(&mut self) {
-        self.slots.values_mut().for_each(|slot| slot.state = State::Over);
+        self.supervised.values_mut().for_each(|prober| prober.state = State::Over);
     }
 }
 
 impl Supervisor {
     /// Where in its tick an API is probed.
-    pub(super) fn tick_slot(&self, api_id: &ApiId) -> schedule::Slot {
+    pub(super) fn slot(&self, api_id: &ApiId) -> schedule::Slot {
         if self.options.spread { schedule::Slot::of(api_id) } else { schedule::Slot::AT_TICK }
     }
 
     /// Starts the probers of rows that are new, spread over a while.
     pub(super) fn start_first(&mut self, apis: Vec<Arc<ApiConfig>>, ctx: &mut Context<Self>) {
         let now = self.time.moment();
-        let slots = apis.into_iter().map(|api| {
+        let new = apis.into_iter().map(|api| {
             let is_first = self.options.once || (self.options.probe_at_start && api.schedule.tick_is_open(now));
             let ticket = is_first.then(|| self.round.ticket());
             let resume = ResumePoint { is_acknowledged: !is_first, ticket, ..ResumePoint::nothing(now) };
             let state = State::Waits { until: None, resume };
-            (api.api_id.clone(), ProberSlot { api, faults: None, state })
+            (api.api_id.clone(), SupervisedProber { api, faults: None, state })
         });
         // A tree that grows in the order of its keys stays half empty; one that is made at once does not.
-        self.probers.slots.append(&mut slots.collect());
+        self.probers.supervised.append(&mut new.collect());
         self.start_waiting(None, ctx);
     }
 
@@ -74,16 +74,16 @@ impl Supervisor {
     pub(super) fn start_waiting(&mut self, thread: Option<usize>, ctx: &Context<Self>) {
         let now = self.time.moment();
         let (mut waiting, mut gaps) = (vec![], vec![]);
-        for (api_id, slot) in &self.probers.slots {
-            let State::Waits { until: None, resume } = &slot.state else { continue };
+        for (api_id, prober) in &self.probers.supervised {
+            let State::Waits { until: None, resume } = &prober.state else { continue };
             if thread.is_none_or(|thread| self.chain.index_of(api_id) == thread) {
-                waiting.push(Arc::clone(&slot.api));
-                gaps.extend((!resume.is_acknowledged).then(|| slot.api.schedule.shortest_gap_from(now)));
+                waiting.push(Arc::clone(&prober.api));
+                gaps.extend((!resume.is_acknowledged).then(|| prober.api.schedule.shortest_gap_from(now)));
             }
         }
         let ramp = StartupSpread::of(&gaps);
         for api in waiting {
-            self.start_prober(&api.api_id, ramp.wait(&api, self.tick_slot(&api.api_id), now), ctx);
+            self.start_prober(&api.api_id, ramp.wait(&api, self.slot(&api.api_id), now), ctx);
         }
     }
 
@@ -93,11 +93,11 @@ impl Supervisor {
             return;
         }
         let shared = Arc::clone(&self.chain.batcher_of(api_id).shared);
-        let Some(slot) = self.probers.slots.get_mut(api_id) else { return };
-        let api = Arc::clone(&slot.api);
-        let State::Waits { resume, .. } = std::mem::replace(&mut slot.state, State::Over) else { return };
+        let Some(prober) = self.probers.supervised.get_mut(api_id) else { return };
+        let api = Arc::clone(&prober.api);
+        let State::Waits { resume, .. } = std::mem::replace(&mut prober.state, State::Over) else { return };
         let now = self.time.moment();
-        let missed = api.schedule.missed(self.tick_slot(api_id), resume.counted_until, now);
+        let missed = api.schedule.missed(self.slot(api_id), resume.counted_until, now);
         let is_missing = !resume.is_acknowledged || missed > 0;
         let (start, wait) = if self.options.once {
             (Start::Once(wait), wait)
@@ -118,17 +118,17 @@ impl Supervisor {
         let init = ProberInit { start, liveness: Arc::clone(&liveness) };
         let prober = move || Prober::new(api, shared, init);
         let child = self.start_child(ChildId::Prober(api_id.clone()), prober::MAILBOX_CAPACITY, ctx, prober);
-        if let Some(slot) = self.probers.slots.get_mut(api_id) {
-            slot.state = State::Runs(LiveProber { child, began: now.monotonic, liveness });
+        if let Some(prober) = self.probers.supervised.get_mut(api_id) {
+            prober.state = State::Runs(LiveProber { child, began: now.monotonic, liveness });
         }
     }
 
     /// The row changed. A prober that was given up for the row before is tried at once.
     pub(super) fn reconfigure_prober(&mut self, api: Arc<ApiConfig>, ctx: &mut Context<Self>) {
         let now = self.time.moment();
-        let Some(slot) = self.probers.slots.get_mut(&api.api_id) else { return };
-        let before = std::mem::replace(&mut slot.api, Arc::clone(&api));
-        match &mut slot.state {
+        let Some(prober) = self.probers.supervised.get_mut(&api.api_id) else { return };
+        let before = std::mem::replace(&mut prober.api, Arc::clone(&api));
+        match &mut prober.state {
             State::Runs(running) => {
                 let prober = running.child.addr.clone();
                 self.send(&prober, Reconfigure(api), ctx);
@@ -137,7 +137,7 @@ impl Supervisor {
                 if before.schedule != api.schedule {
                     resume.counted_until = now;
                 }
-                if slot.faults.take_if(|faults| faults.given_up.is_some()).is_some() && until.is_some() {
+                if prober.faults.take_if(|faults| faults.given_up.is_some()).is_some() && until.is_some() {
                     *until = Some(now.monotonic);
                     self.start_at(now.monotonic, &api.api_id, ctx);
                 }
@@ -156,44 +156,44 @@ impl Supervisor {
         self.finish_stop_if_idle();
     }
 
-    /// The present life of a prober is over. Its slot, if there is to be a next one.
-    fn prober_is_gone(&mut self, api_id: &ApiId, reason: &ExitReason) -> Option<&mut ProberSlot> {
+    /// The present life of a prober is over. What is kept of it, if there is to be a next one.
+    fn prober_is_gone(&mut self, api_id: &ApiId, reason: &ExitReason) -> Option<&mut SupervisedProber> {
         let now = self.monotonic();
-        let slot = self.probers.slots.get_mut(api_id)?;
-        slot.forgive(now, self.options.restart.period);
-        let liveness = &slot.running()?.liveness;
+        let prober = self.probers.supervised.get_mut(api_id)?;
+        prober.forgive(now, self.options.restart.period);
+        let liveness = &prober.running()?.liveness;
         let mut resume = liveness.with(|resume| ResumePoint { ticket: resume.ticket.take(), ..*resume });
         if is_its_fault(reason) {
             resume.ticket = None;
         }
         if self.stopping || (self.options.once && resume.ticket.is_none()) {
-            slot.state = State::Over;
+            prober.state = State::Over;
             if is_its_fault(reason) && !self.stopping {
                 self.round.died();
                 tracing::error!(%api_id, %reason, "the prober died");
             }
             return None;
         }
-        slot.state = State::Waits { until: None, resume };
-        Some(slot)
+        prober.state = State::Waits { until: None, resume };
+        Some(prober)
     }
 
     /// A prober is dead. That it hung, or that somebody killed it, counts like any other death; that its outcome was lost on
     /// its way does not.
     pub(super) fn prober_ended(&mut self, api_id: &ApiId, reason: &ExitReason, ctx: &mut Context<Self>) {
         let (now, policy) = (self.monotonic(), self.options.restart);
-        let Some(slot) = self.prober_is_gone(api_id, reason) else { return self.finish_stop_if_idle() };
+        let Some(prober) = self.prober_is_gone(api_id, reason) else { return self.finish_stop_if_idle() };
         if !is_its_fault(reason) {
             return self.start_prober(api_id, Duration::ZERO, ctx);
         }
-        let is_given_up = slot.died(now, &policy, reason);
-        let deaths = slot.faults.as_ref().map_or(0, |faults| faults.deaths.recent());
-        let State::Waits { until: Some(at), .. } = slot.state else { return };
-        if let Some(why) = slot.why_given_up().cloned() {
+        let is_given_up = prober.died(now, &policy, reason);
+        let deaths = prober.faults.as_ref().map_or(0, |faults| faults.deaths.recent());
+        let State::Waits { until: Some(at), .. } = prober.state else { return };
+        if let Some(why) = prober.why_given_up().cloned() {
             if is_given_up {
                 tracing::error!(%api_id, why, "the prober is given up: nobody probes this API for now");
             }
-            let given_up = SelfStatus::GivenUp(Arc::clone(&slot.api), why);
+            let given_up = SelfStatus::GivenUp(Arc::clone(&prober.api), why);
             self.send_to_keeper(given_up, ctx);
         }
         let delay_ms = u64::try_from(at.saturating_sub(now).as_millis()).unwrap_or(u64::MAX);
@@ -205,9 +205,9 @@ impl Supervisor {
     pub(super) fn report_given_up(&mut self, ctx: &mut Context<Self>) {
         let (now, period) = (self.monotonic(), self.options.restart.period);
         let mut given_up = vec![];
-        for slot in self.probers.slots.values_mut() {
-            slot.forgive(now, period);
-            given_up.extend(slot.why_given_up().map(|why| SelfStatus::GivenUp(Arc::clone(&slot.api), why.clone())));
+        for prober in self.probers.supervised.values_mut() {
+            prober.forgive(now, period);
+            given_up.extend(prober.why_given_up().map(|why| SelfStatus::GivenUp(Arc::clone(&prober.api), why.clone())));
         }
         given_up.into_iter().for_each(|given_up| self.send_to_keeper(given_up, ctx));
     }
@@ -233,8 +233,8 @@ impl Supervisor {
                 return;
             }
             let Some((at, api_id)) = self.probers.due.pop_first() else { return };
-            let slot = self.probers.slots.get_mut(&api_id);
-            let Some(ProberSlot { state: State::Waits { until, .. }, .. }) = slot else { continue };
+            let prober = self.probers.supervised.get_mut(&api_id);
+            let Some(SupervisedProber { state: State::Waits { until, .. }, .. }) = prober else { continue };
             if until.take_if(|until| *until == at).is_some() && self.chain.takes_outcomes_of(&api_id) {
                 self.probers.next_start = now.saturating_add(Duration::from_secs(1) / RESTARTS_PER_SECOND);
                 self.stats.restarted();

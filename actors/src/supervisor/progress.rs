@@ -21,7 +21,7 @@ use actix::{Handler, Message, MessageResult};
 use api_health_core::ApiId;
 use api_health_core::schedule::Moment;
 
-use super::slot::{ProberSlot, State};
+use super::supervised::{State, SupervisedProber};
 use super::{FIRST_OF_PROBERS, Supervisor};
 
 /// A thread beats twice a second; after four beats that did not come, what lives on it is stuck for now.
@@ -71,16 +71,16 @@ impl Handler<AskProgress> for Supervisor {
         let now = moment.monotonic;
         let may_judge = self.watchdog.look(now);
         let asked_before = self.watchdog.asked(asker, now);
-        let stuck = self.probers.slots.iter().filter(|(api_id, slot)| {
-            (slot.has_hung() && self.owes_a_probe(api_id, slot, moment))
-                || (may_judge && self.does_not_move(api_id, slot, now))
+        let stuck = self.probers.supervised.iter().filter(|(api_id, prober)| {
+            (prober.has_hung() && self.owes_a_probe(api_id, prober, moment))
+                || (may_judge && self.does_not_move(api_id, prober, now))
         });
         let stuck = stuck.count();
         MessageResult(Progress {
-            apis: self.probers.slots.len(),
+            apis: self.probers.supervised.len(),
             stuck,
             // Nobody looks at each of them where it makes no difference.
-            moved: stuck > 0 && self.probers.slots.values().any(|slot| slot.probed_at() > Some(asked_before)),
+            moved: stuck > 0 && self.probers.supervised.values().any(|prober| prober.probed_at() > Some(asked_before)),
             is_paused: !self.chain.is_up() || self.stopping,
             is_over: self.escalated,
         })
@@ -89,21 +89,21 @@ impl Handler<AskProgress> for Supervisor {
 
 impl Supervisor {
     /// Whether it runs, and is overdue, or its thread is silent.
-    fn does_not_move(&self, api_id: &ApiId, slot: &ProberSlot, now: Duration) -> bool {
-        let Some(running) = slot.running() else { return false };
+    fn does_not_move(&self, api_id: &ApiId, prober: &SupervisedProber, now: Duration) -> bool {
+        let Some(running) = prober.running() else { return false };
         let thread = &self.threads[FIRST_OF_PROBERS + self.chain.index_of(api_id)];
         running.liveness.is_overdue(now) || thread.as_ref().is_some_and(|thread| thread.silent_for(now) >= SILENT_AFTER)
     }
 
     /// Whether a probe of it is due or under way.
-    fn owes_a_probe(&self, api_id: &ApiId, slot: &ProberSlot, now: Moment) -> bool {
-        let resume = match &slot.state {
+    fn owes_a_probe(&self, api_id: &ApiId, prober: &SupervisedProber, now: Moment) -> bool {
+        let resume = match &prober.state {
             State::Runs(running) => return running.liveness.is_due(now.monotonic),
             State::Waits { resume, .. } => resume,
             State::Over => return false,
         };
-        let is_lost = !resume.is_acknowledged && slot.api.schedule.tick_is_open(now);
-        is_lost || slot.api.schedule.missed(self.tick_slot(api_id), resume.counted_until, now) > 0
+        let is_lost = !resume.is_acknowledged && prober.api.schedule.tick_is_open(now);
+        is_lost || prober.api.schedule.missed(self.slot(api_id), resume.counted_until, now) > 0
     }
 }
 

@@ -45,13 +45,13 @@ impl Supervisor {
     pub(super) fn start_leases(&mut self, ctx: &mut Context<Self>) {
         let Some(parts) = self.ownership.parts.take() else { return };
         let supervisor = ctx.address();
-        let figures = NextHeartbeat::clone(&self.ownership.figures);
+        let next_heartbeat = NextHeartbeat::clone(&self.ownership.next_heartbeat);
         let ask = move || {
-            let (supervisor, figures) = (supervisor.clone(), NextHeartbeat::clone(&figures));
+            let (supervisor, next_heartbeat) = (supervisor.clone(), NextHeartbeat::clone(&next_heartbeat));
             async move {
                 let is_made =
                     supervisor.send(AskProgress(Asker::Leases)).await.is_ok_and(|progress| progress.is_made());
-                let heartbeat = figures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+                let heartbeat = next_heartbeat.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
                 Report { is_made, heartbeat }
             }
             .boxed_local()
@@ -61,7 +61,7 @@ impl Supervisor {
         self.ownership.alive = Some(alive);
         actix_rt::spawn(async move { drop(select(pin!(holder.run()), gone).await) });
         ctx.add_stream(futures_util::stream::poll_fn(move |cx| changes.poll_recv(cx)));
-        self.ownership.view = LeaseView::of(handle.clone(), NextHeartbeat::clone(&self.ownership.figures));
+        self.ownership.view = LeaseView::of(handle.clone(), NextHeartbeat::clone(&self.ownership.next_heartbeat));
         self.ownership.handle = Some(handle);
     }
 

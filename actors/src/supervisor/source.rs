@@ -166,13 +166,14 @@ impl Source {
         self.is_fresh = configs.is_fresh;
         self.accepted = self.accepted.then(&self.loaded(&configs), now);
         let (kept, missing) = (self.accepted.kept_for_emptiness, self.accepted.missing().count());
-        let is_held = |(_, (_, read)): &(&ApiId, &(_, Option<_>))| read.is_some();
-        let held: Vec<ApiId> = self.accepted.doubted.iter().filter(is_held).map(|(api_id, _)| api_id.clone()).collect();
+        let is_doubted = |(_, (_, read)): &(&ApiId, &(_, Option<_>))| read.is_some();
+        let doubted: Vec<ApiId> =
+            self.accepted.doubted.iter().filter(is_doubted).map(|(api_id, _)| api_id.clone()).collect();
         self.refused_ids =
             configs.refused.iter().map(|row| row.api_id.clone()).collect::<Option<Vec<ApiId>>>().filter(|_| !kept);
         let issues = || configs.refused.iter().flat_map(|row| &row.issues);
         let texts = issues().map(ToString::to_string).map(|text| number_of(&text)).collect::<Vec<u64>>();
-        self.log_once(&(kept, missing, &held, texts), || {
+        self.log_once(&(kept, missing, &doubted, texts), || {
             if kept {
                 tracing::error!(source = name, "the source is empty all at once; its last good configs run on");
             }
@@ -184,7 +185,7 @@ impl Source {
                     "rows are missing; they run on, and count as removed if they are still missing in {seconds} s"
                 );
             }
-            for api_id in held.iter().take(SAID_MAX) {
+            for api_id in doubted.iter().take(SAID_MAX) {
                 let seconds = BELIEVED_AFTER.as_secs();
                 tracing::warn!(
                     source = name,

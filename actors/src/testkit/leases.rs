@@ -27,7 +27,7 @@ pub enum LineFault {
     AnswersLost,
     /// It works, and each answer comes so much later.
     Slow(Duration),
-    /// Writes are held back until they are delivered, and have no answer. Reads work.
+    /// Writes are delayed until they are delivered, and have no answer. Reads work.
     HoldsWrites,
 }
 
@@ -55,7 +55,7 @@ struct Line {
     /// Where what is written through it is noted.
     stage: Option<Stage>,
     fault: LineFault,
-    held_back: Vec<(LeaseRecord, u64)>,
+    delayed: Vec<(LeaseRecord, u64)>,
     reads: usize,
     writes: usize,
 }
@@ -142,10 +142,10 @@ impl LeaseLine {
         lock(&self.line).fault = fault;
     }
 
-    /// Writes that were held back arrive now, in their order.
+    /// Writes that were delayed arrive now, in their order.
     pub fn deliver(&self) {
-        let held_back = std::mem::take(&mut lock(&self.line).held_back);
-        for (record, expected_version) in held_back {
+        let delayed = std::mem::take(&mut lock(&self.line).delayed);
+        for (record, expected_version) in delayed {
             let _ = self.write(record, expected_version); // nobody waits for the answer
         }
     }
@@ -209,7 +209,7 @@ impl Leases for LeaseLine {
             lock(&self.line).writes += 1;
             let fault = self.pass().await.map_err(CommitError::Store)?;
             if fault == LineFault::HoldsWrites {
-                lock(&self.line).held_back.push((record, expected_version));
+                lock(&self.line).delayed.push((record, expected_version));
                 return Err(CommitError::Store(unavailable()));
             }
             let written = self.write(record, expected_version);

@@ -54,7 +54,7 @@ pub struct MemoryStore {
 struct Line {
     fault: StoreFault,
     holds_writes: bool,
-    held: Vec<StateWrite>,
+    delayed: Vec<StateWrite>,
 }
 
 #[derive(Default)]
@@ -108,15 +108,15 @@ impl MemoryStore {
         self.lock_line().fault = fault;
     }
 
-    /// Writes of this process are held on their way from now on, and have no answer; or no more are.
-    pub fn hold_writes(&self, holds_writes: bool) {
+    /// Writes of this process are delayed on their way from now on, and have no answer; or no more are.
+    pub fn delay_writes(&self, holds_writes: bool) {
         self.lock_line().holds_writes = holds_writes;
     }
 
-    /// Writes that were held arrive now, whether or not the process still lives.
+    /// Writes that were delayed arrive now, whether or not the process still lives.
     pub fn deliver(&self) {
-        let held = std::mem::take(&mut self.lock_line().held);
-        for write in held {
+        let delayed = std::mem::take(&mut self.lock_line().delayed);
+        for write in delayed {
             if self.lock().write(&write).is_ok() {
                 self.stage.record(Event::Written { record: write.state, said: false });
             }
@@ -246,7 +246,7 @@ impl MemoryStore {
             {
                 let mut line = self.lock_line();
                 if line.holds_writes {
-                    line.held.push(write.clone());
+                    line.delayed.push(write.clone());
                     results.push(Err(CommitError::Store(unavailable())));
                     continue;
                 }

@@ -67,7 +67,7 @@ enum Beat {
     /// Another worker's, or nobody's just now.
     NotOurs,
     /// This monitor does not do what it is for.
-    Held(&'static str),
+    Withheld(&'static str),
     /// It did not arrive.
     Lost(String),
 }
@@ -92,14 +92,14 @@ impl Heart {
     async fn may_beat(&self) -> Result<(), Beat> {
         let progress = timeout(ANSWER_MAX, self.gauges.progress(Asker::Outside)).await.ok().flatten();
         if !progress.is_some_and(|progress| progress.is_made()) {
-            return Err(Beat::Held("probing makes no progress"));
+            return Err(Beat::Withheld("probing makes no progress"));
         }
         if self.gauges.probers() == 0 && !self.gauges.unreadable().is_empty() {
-            return Err(Beat::Held("nothing is probed, since the configuration cannot be read"));
+            return Err(Beat::Withheld("nothing is probed, since the configuration cannot be read"));
         }
         match timeout(ANSWER_MAX, self.gauges.report()).await.ok().flatten() {
-            None => Err(Beat::Held("the state-keeper does not answer")),
-            Some(report) if report.store_is_gone => Err(Beat::Held("the store takes no writes")),
+            None => Err(Beat::Withheld("the state-keeper does not answer")),
+            Some(report) if report.store_is_gone => Err(Beat::Withheld("the store takes no writes")),
             Some(report) if !report.is_leader => Err(Beat::NotOurs),
             Some(_) => Ok(()),
         }
@@ -123,7 +123,7 @@ impl Heart {
         match (&beat, &self.said) {
             (Beat::Taken, _) => tracing::info!(to, "the heartbeat goes out"),
             (Beat::NotOurs, _) => tracing::info!(to, "the heartbeat is sent by the worker that owns the first shard"),
-            (Beat::Held(why), _) => tracing::warn!(to, why, "no heartbeat goes out"),
+            (Beat::Withheld(why), _) => tracing::warn!(to, why, "no heartbeat goes out"),
             (Beat::Lost(why), _) => tracing::warn!(to, why, "the heartbeat is not taken"),
         }
         self.said = Some(beat);

@@ -35,8 +35,8 @@ fn rule(reading: &mut Reading<'_>, field: Field, rules: &mut Rules) {
     let node = Rc::clone(&field.node);
     let expression: String = node.of("expr").split_whitespace().collect::<Vec<_>>().join(" ");
     if expression.contains("probe_success") && !expression.contains("avg_over_time") && !expression.contains("count") {
-        let held = milliseconds(node.of("for")).unwrap_or(0);
-        rules.fails.push((job(&expression), held));
+        let lasts = milliseconds(node.of("for")).unwrap_or(0);
+        rules.fails.push((job(&expression), lasts));
         let how = "as failure_threshold: fails in a row for that long; labels and texts are left out";
         return reading.report.near(field, how);
     }
@@ -82,7 +82,7 @@ fn days(expression: &str) -> Option<u16> {
 /// The rules that a job of this name keeps: fails in a row, at this interval.
 pub(super) fn threshold(rules: &Rules, name: &str, interval: u64) -> Option<u64> {
     let of_it = rules.fails.iter().filter(|(job, _)| job.as_deref().is_none_or(|job| job == name));
-    of_it.map(|(_, held)| (held / interval.max(1) + 1).clamp(1, 20)).min()
+    of_it.map(|(_, lasts)| (lasts / interval.max(1) + 1).clamp(1, 20)).min()
 }
 
 #[cfg(test)]

@@ -60,8 +60,8 @@ fn whole(database: &Connection) -> Read<Rc<Node>> {
     attach(&mut monitors, "tags", rows(database, "monitor_tag", tags)?);
     let used = "SELECT monitor_id, notification_id AS id FROM monitor_notification ORDER BY id";
     attach(&mut monitors, "notifications", rows(database, "monitor_notification", used)?);
-    let held = "SELECT monitor_id, maintenance_id AS id FROM monitor_maintenance ORDER BY id";
-    attach(&mut monitors, "maintenance", rows(database, "monitor_maintenance", held)?);
+    let query = "SELECT monitor_id, maintenance_id AS id FROM monitor_maintenance ORDER BY id";
+    attach(&mut monitors, "maintenance", rows(database, "monitor_maintenance", query)?);
     let mut top = vec![("monitorList".to_owned(), list(monitors))];
     for (name, table) in
         [("notificationList", "notification"), ("maintenanceList", "maintenance"), ("proxyList", "proxy")]

@@ -42,7 +42,7 @@ pub enum RecordRead {
 impl Keeper {
     /// Sends as many batches as the store takes at once. Writes nothing unless the lease is held.
     pub(super) fn write_queued(&mut self, now: Moment) {
-        if self.lease != Lease::Held || (!self.flushing && !self.health.may_be_tried(now.monotonic)) {
+        if self.lease != Lease::Valid || (!self.flushing && !self.health.may_be_tried(now.monotonic)) {
             return;
         }
         let limits = self.setup.limits;

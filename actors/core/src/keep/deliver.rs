@@ -73,7 +73,7 @@ impl Keeper {
             return May::No;
         }
         let is_stored = entry.is_stored(alert_id) && entry.unsealed_since.is_none();
-        if self.lease == Lease::Held && is_stored {
+        if self.lease == Lease::Valid && is_stored {
             return if self.shutting_down { May::No } else { May::Yes };
         }
         let held_up = |since: Option<Monotonic>| since.is_some_and(|since| now.saturating_sub(since) >= UNSTORED_MAX);
@@ -83,8 +83,8 @@ impl Keeper {
             || held_up(entry.unsealed_since)
             || (*api_id == ApiId::monitor_store() && entry.unstored_since().is_some());
         let nobody_else_can = match self.lease {
-            Lease::Held => true,
-            Lease::NotHeld => false,
+            Lease::Valid => true,
+            Lease::NoSession => false,
             Lease::Lapsed { lapsed_for, met_others, refused } => {
                 let lapsed_at = now.saturating_sub(lapsed_for);
                 let network_is_well = self.passed_at.is_some_and(|at| at > lapsed_at);

@@ -263,7 +263,7 @@ impl Keeper {
             channels: setup.routes.channels().iter().map(|channel| Channel::from(channel.as_str())).collect(),
             ledger: Ledger::new(setup.checkpoint),
             owned: OwnedShards::new(setup.shards),
-            lease: Lease::Held,
+            lease: Lease::Valid,
             delivery_queue: DeliveryQueue::default(),
             digesters: HashMap::new(),
             flow_controls: HashMap::new(),

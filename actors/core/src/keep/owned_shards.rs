@@ -18,11 +18,11 @@ pub struct Grant {
     pub fresh: bool,
 }
 
-/// Whether the lease holds.
+/// Whether the lease is valid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lease {
     #[default]
-    Held,
+    Valid,
     /// It could not be renewed in time: another worker may own the shards.
     Lapsed {
         lapsed_for: Duration,
@@ -32,7 +32,7 @@ pub enum Lease {
         refused: bool,
     },
     /// There is none: nothing may begin.
-    NotHeld,
+    NoSession,
 }
 
 #[derive(Clone, Debug)]

@@ -29,17 +29,17 @@ pub struct ShardPlan {
     pub take: ShardSet,
 }
 
-/// What the session `me` should do, which holds `held`. Other shards that the assignment has as its own are being released
+/// What the session `me` should do, which acts for `owned`. Other shards that the assignment has as its own are being released
 /// already.
-pub fn plan(view: View<'_>, me: &Session, held: &ShardSet) -> ShardPlan {
+pub fn plan(view: View<'_>, me: &Session, owned: &ShardSet) -> ShardPlan {
     let share = view.shares().get(&me.worker).copied().unwrap_or(0);
     let mine = view.assignment.owned_by(me);
     let mut plan = ShardPlan::default();
     if let Some(surplus) = mine.len().checked_sub(share).filter(|surplus| *surplus > 0) {
         let at_once = surplus.min(mine.len().div_ceil(RELEASE_PARTS));
-        let leaving = mine.keys().filter(|shard| !held.contains(shard)).count();
+        let leaving = mine.keys().filter(|shard| !owned.contains(shard)).count();
         let more = at_once.saturating_sub(leaving);
-        plan.release.extend(held.iter().rev().filter(|shard| mine.contains_key(shard)).take(more));
+        plan.release.extend(owned.iter().rev().filter(|shard| mine.contains_key(shard)).take(more));
     }
     plan.take.extend(view.free().take(share.saturating_sub(mine.len())));
     plan
@@ -115,13 +115,13 @@ mod tests {
 
         fn plan(&self, name: &str) -> (Vec<u16>, Vec<u16>) {
             let me = record(name, 1).session();
-            let held = self.assignment.owned_by(&me).into_keys().collect();
-            self.plan_holding(name, &held)
+            let owned = self.assignment.owned_by(&me).into_keys().collect();
+            self.plan_owning(name, &owned)
         }
 
-        fn plan_holding(&self, name: &str, held: &ShardSet) -> (Vec<u16>, Vec<u16>) {
+        fn plan_owning(&self, name: &str, owned: &ShardSet) -> (Vec<u16>, Vec<u16>) {
             let view = View { assignment: &self.assignment, live: &self.live };
-            let plan = plan(view, &record(name, 1).session(), held);
+            let plan = plan(view, &record(name, 1).session(), owned);
             let numbers = |shards: ShardSet| shards.into_iter().map(Shard::number).collect();
             (numbers(plan.release), numbers(plan.take))
         }
@@ -139,10 +139,10 @@ mod tests {
         let fleet = Fleet::new(&["a", "b"], &["a"; 8]);
         assert_eq!(fleet.plan("b"), (vec![], vec![]));
         assert_eq!(fleet.plan("a"), (vec![6, 7], vec![]), "a quarter");
-        let held = Shard::all(7).collect();
-        assert_eq!(fleet.plan_holding("a", &held), (vec![6], vec![]), "one is on its way out already");
-        let held = Shard::all(6).collect();
-        assert_eq!(fleet.plan_holding("a", &held), (vec![], vec![]), "both are");
+        let owned = Shard::all(7).collect();
+        assert_eq!(fleet.plan_owning("a", &owned), (vec![6], vec![]), "one is on its way out already");
+        let owned = Shard::all(6).collect();
+        assert_eq!(fleet.plan_owning("a", &owned), (vec![], vec![]), "both are");
     }
 
     #[test]

@@ -22,8 +22,8 @@ fn the_plan(owners: &Owners, workers: usize, who: usize) -> ShardPlan {
     let live: BTreeMap<WorkerId, WorkerRecord> =
         (0..workers).map(|worker| (named(worker), record(worker, 1))).collect();
     let me = session(who, 1);
-    let held: ShardSet = assignment.owned_by(&me).into_keys().collect();
-    plan(View { assignment: &assignment, live: &live }, &me, &held)
+    let owned: ShardSet = assignment.owned_by(&me).into_keys().collect();
+    plan(View { assignment: &assignment, live: &live }, &me, &owned)
 }
 
 /// Planted: everybody lets go down to the floor and takes up to the ceiling.

@@ -125,8 +125,8 @@ impl World {
                 match effect {
                     Effect::AskProgress => events.push_back(Event::progress(true)),
                     Effect::Release { shards } => {
-                        let held = self.workers[who].member.held().into_iter();
-                        events.push_back(Event::Released(held.filter(|(shard, _)| shards.contains(shard)).collect()));
+                        let owned = self.workers[who].member.owned().into_iter();
+                        events.push_back(Event::Released(owned.filter(|(shard, _)| shards.contains(shard)).collect()));
                     }
                     Effect::SleepUntil(at) => {
                         // The next whole second.
@@ -261,18 +261,18 @@ impl World {
     /// What that worker acts for at this moment.
     pub(super) fn acts_for(&self, who: usize) -> ShardSet {
         let worker = &self.workers[who];
-        let held = || worker.member.held().into_keys().collect();
+        let owned = || worker.member.owned().into_keys().collect();
         if worker.paused_until > self.now {
             return ShardSet::new();
         }
         match worker.member.lease_state(self.at()) {
-            LeaseState::Held { .. } => held(),
-            LeaseState::Lapsed { .. } if self.planted == Planted::NoDeadline => held(),
+            LeaseState::Valid { .. } => owned(),
+            LeaseState::Lapsed { .. } if self.planted == Planted::NoDeadline => owned(),
             LeaseState::Lapsed { since, .. }
                 if self.planted == Planted::DeadlineFromTheAnswer
                     && self.now < since.as_secs() + worker.renewal_took =>
             {
-                held()
+                owned()
             }
             _ => ShardSet::new(),
         }

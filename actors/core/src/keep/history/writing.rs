@@ -102,7 +102,7 @@ impl Keeper {
 
     pub(super) fn pump_history(&mut self, now: Moment) {
         let Some(setup) = self.history.setup else { return };
-        if self.lease != Lease::Held || now.monotonic < self.history.paused_until {
+        if self.lease != Lease::Valid || now.monotonic < self.history.paused_until {
             return;
         }
         while self.history.reads.len() < READS_MAX

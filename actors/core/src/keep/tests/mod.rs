@@ -236,7 +236,7 @@ impl Desk {
 
     fn renew(&mut self) {
         self.lapsed = None;
-        self.keeper.set_lease(Lease::Held);
+        self.keeper.set_lease(Lease::Valid);
     }
 
     /// The store answers whatever it is asked, as it should, until it is asked nothing more.

@@ -24,7 +24,7 @@ pub enum Event {
     /// The answer to [`Effect::Read`]: the records that there are.
     Read(Result<Vec<LeaseRecord>, CallError>),
     /// These shards are released: they are no longer probed, stored or alerted here, and their records are sealed and stored. Each with
-    /// the epoch that it was held with, so that a late answer does not release a shard that was gained again since. A shard that
+    /// the epoch that it was owned with, so that a late answer does not release a shard that was gained again since. A shard that
     /// cannot be released is left out.
     Released(BTreeMap<Shard, u64>),
     /// The highest epoch in the records of a shard that was gained. If it is not below the one the shard was gained with, the shard is
@@ -42,7 +42,7 @@ pub enum Event {
     ReadFleet,
     /// Release everything, and leave the fleet.
     Leave,
-    /// While leaving: no more [`Event::Released`] will come. What is still held was not released.
+    /// While leaving: no more [`Event::Released`] will come. What is still owned was not released.
     Ended,
 }
 
@@ -112,7 +112,7 @@ pub enum LeaseState {
     /// It has no session, and owns nothing.
     NoSession,
     /// It owns what it holds until this time.
-    Held { until: BootTime },
+    Valid { until: BootTime },
     /// Its lease was not renewed in time: another worker may have taken over.
     Lapsed {
         /// The deadline that passed.

@@ -21,7 +21,7 @@ pub(super) struct Lease {
 impl Member {
     /// Nobody waits for this worker: it is alone, or a standby that owns nothing.
     pub(super) fn is_quiet(&self) -> bool {
-        self.is_alone() || (self.record.role == Role::Standby && self.held.is_empty() && self.released.is_empty())
+        self.is_alone() || (self.record.role == Role::Standby && self.owned.is_empty() && self.released.is_empty())
     }
 
     pub(super) fn on_progress(
@@ -125,7 +125,7 @@ impl Member {
         }
         self.lease = None;
         self.take_name_over(stored);
-        self.lose(self.held.keys().copied().collect(), Loss::Fenced, effects);
+        self.lose(self.owned.keys().copied().collect(), Loss::Fenced, effects);
         self.released.clear();
         self.expired.clear();
         self.read_fleet_at = now;
@@ -160,7 +160,7 @@ impl Member {
     }
 
     pub(super) fn lose(&mut self, shards: ShardSet, why: Loss, effects: &mut Vec<Effect>) {
-        self.held.retain(|shard, _| !shards.contains(shard));
+        self.owned.retain(|shard, _| !shards.contains(shard));
         if !shards.is_empty() {
             effects.push(Effect::Lost { shards, why });
         }

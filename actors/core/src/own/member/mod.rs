@@ -40,9 +40,9 @@ pub struct Fleet {
     pub others: BTreeMap<WorkerId, WorkerRecord>,
 }
 
-/// A shard that this worker holds.
+/// A shard that this worker owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Held {
+struct OwnedShard {
     epoch: u64,
     is_releasing: bool,
     /// Its records have this epoch already, or a higher one: a higher one has to be taken.
@@ -89,8 +89,8 @@ pub struct Member {
     /// Nobody else uses its name: it may begin a session.
     may_join: bool,
     is_refused: bool,
-    held: BTreeMap<Shard, Held>,
-    /// Released shards with the epochs they were held with, which the assignment may still have in its name.
+    owned: BTreeMap<Shard, OwnedShard>,
+    /// Released shards with the epochs they were owned with, which the assignment may still have in its name.
     released: BTreeMap<Shard, u64>,
     /// The highest epoch ever seen of each shard.
     epochs: BTreeMap<Shard, u64>,
@@ -121,7 +121,7 @@ impl Member {
             former_life_is_dead,
             may_join: false,
             is_refused: false,
-            held: BTreeMap::new(),
+            owned: BTreeMap::new(),
             released: BTreeMap::new(),
             epochs: BTreeMap::new(),
             notices: VecDeque::new(),
@@ -155,7 +155,7 @@ impl Member {
             Event::ReadFleet => self.read_fleet_at = now,
             Event::Leave => self.on_leave(&mut effects),
             Event::Ended if self.leaving != Leaving::No => {
-                self.held.clear(); // in its name until its session is over, and then nobody's
+                self.owned.clear(); // in its name until its session is over, and then nobody's
             }
             Event::Ended => {}
         }
@@ -169,7 +169,7 @@ impl Member {
     pub fn lease_state(&self, now: BootTime) -> LeaseState {
         match self.lease {
             None => LeaseState::NoSession,
-            Some(Lease { until }) if now < until => LeaseState::Held { until },
+            Some(Lease { until }) if now < until => LeaseState::Valid { until },
             Some(Lease { until }) => LeaseState::Lapsed { since: until, is_refused: self.is_refused },
         }
     }
@@ -179,10 +179,10 @@ impl Member {
         self.lease.map(|_| self.record.session())
     }
 
-    /// The shards that it holds, with their epochs, without those that need a higher one. Whether it may act on them depends on
+    /// The shards that it owns, with their epochs, without those that need a higher one. Whether it may act on them depends on
     /// [`Self::lease_state`].
-    pub fn held(&self) -> BTreeMap<Shard, u64> {
-        self.held.iter().filter(|(_, held)| !held.needs_epoch).map(|(shard, held)| (*shard, held.epoch)).collect()
+    pub fn owned(&self) -> BTreeMap<Shard, u64> {
+        self.owned.iter().filter(|(_, owned)| !owned.needs_epoch).map(|(shard, owned)| (*shard, owned.epoch)).collect()
     }
 
     /// The fleet as it was read last; `None`: not yet.
@@ -217,7 +217,7 @@ impl Member {
             effects.push(Effect::AskProgress);
             return;
         }
-        if matches!(self.lease_state(now), LeaseState::Held { .. })
+        if matches!(self.lease_state(now), LeaseState::Valid { .. })
             && (self.fence(now, effects) || self.swap(now, effects))
         {
             return;
@@ -293,8 +293,8 @@ impl Member {
         }
         self.leaving = Leaving::Yes { failures: 0 };
         let mut shards = ShardSet::new();
-        for (shard, held) in self.held.iter_mut().filter(|(_, held)| !held.is_releasing) {
-            held.is_releasing = true;
+        for (shard, owned) in self.owned.iter_mut().filter(|(_, owned)| !owned.is_releasing) {
+            owned.is_releasing = true;
             shards.insert(*shard);
         }
         if !shards.is_empty() {
@@ -305,12 +305,12 @@ impl Member {
     /// Whether nothing is left to give back, or giving back has failed too often.
     fn has_closed(&self) -> bool {
         let has_failed = matches!(self.leaving, Leaving::Yes { failures } if failures >= CLOSING_FAILURES_MAX);
-        self.held.is_empty() && (self.released.is_empty() || self.lease.is_none() || has_failed)
+        self.owned.is_empty() && (self.released.is_empty() || self.lease.is_none() || has_failed)
     }
 
     fn count_failure(&mut self) {
         if let Leaving::Yes { failures } = &mut self.leaving
-            && self.held.is_empty()
+            && self.owned.is_empty()
         {
             *failures = failures.saturating_add(1);
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{CallError, Doing, Effect, Fleet, Held, LeaseState, Loss, Member};
+use super::{CallError, Doing, Effect, Fleet, LeaseState, Loss, Member, OwnedShard};
 use crate::own::fleet::{ShardPlan, plan};
 use crate::own::records::{Assignment, Key, LeaseRecord, Ownership, WORKERS_MAX, WorkerId, WorkerRecord, WorkerState};
 use crate::own::shards::{Shard, ShardSet};
@@ -96,22 +96,22 @@ impl Member {
         }
     }
 
-    /// Compares what it holds with the assignment that was read.
+    /// Compares what it owns with the assignment that was read.
     fn compare(&mut self, assignment: &Assignment, effects: &mut Vec<Effect>) {
         let mine = assignment.owned_by(&self.record.session());
-        let lost: ShardSet = self.held.keys().filter(|shard| !mine.contains_key(shard)).copied().collect();
+        let lost: ShardSet = self.owned.keys().filter(|shard| !mine.contains_key(shard)).copied().collect();
         self.lose(lost, Loss::Reassigned, effects);
         self.released.retain(|shard, epoch| mine.get(shard) == Some(epoch));
         let is_leaving = self.is_leaving();
         for (shard, epoch) in mine {
             let known = self.epochs.get(&shard).copied().unwrap_or(0);
-            match self.held.get_mut(&shard) {
-                Some(held) if held.epoch == epoch => {}
+            match self.owned.get_mut(&shard) {
+                Some(owned) if owned.epoch == epoch => {}
                 // An older assignment is back, from a backup or edited by hand: its epoch is used up.
-                Some(held) if epoch < held.epoch => held.needs_epoch = true,
+                Some(owned) if epoch < owned.epoch => owned.needs_epoch = true,
                 None if self.released.contains_key(&shard) || is_leaving => {}
                 None if epoch <= known => {
-                    self.held.insert(shard, Held { epoch, is_releasing: false, needs_epoch: true });
+                    self.owned.insert(shard, OwnedShard { epoch, is_releasing: false, needs_epoch: true });
                 }
                 // An earlier write of its own went through, and the answer was lost.
                 _ => self.gain(shard, Gain { epoch, is_clean: false }, effects),
@@ -121,7 +121,7 @@ impl Member {
 
     fn gain(&mut self, shard: Shard, gain: Gain, effects: &mut Vec<Effect>) {
         let Gain { epoch, is_clean } = gain;
-        if self.is_leaving() && !self.held.contains_key(&shard) {
+        if self.is_leaving() && !self.owned.contains_key(&shard) {
             // Nothing was done with it: it is given back as it was. One that needs a seal stays in the name of this session, so that the
             // next owner seals it.
             if is_clean {
@@ -129,8 +129,8 @@ impl Member {
             }
             return;
         }
-        let is_releasing = self.held.get(&shard).is_some_and(|held| held.is_releasing);
-        self.held.insert(shard, Held { epoch, is_releasing, needs_epoch: false });
+        let is_releasing = self.owned.get(&shard).is_some_and(|owned| owned.is_releasing);
+        self.owned.insert(shard, OwnedShard { epoch, is_releasing, needs_epoch: false });
         let known = self.epochs.entry(shard).or_default();
         *known = epoch.max(*known);
         effects.push(Effect::Gained { shard, epoch, is_clean });
@@ -177,8 +177,8 @@ impl Member {
 
     pub(super) fn on_released(&mut self, shards: BTreeMap<Shard, u64>) {
         for (shard, epoch) in shards {
-            if self.held.get(&shard).is_some_and(|held| held.epoch == epoch) {
-                self.held.remove(&shard);
+            if self.owned.get(&shard).is_some_and(|owned| owned.epoch == epoch) {
+                self.owned.remove(&shard);
                 self.released.insert(shard, epoch);
                 self.may_swap = true;
             }
@@ -186,10 +186,10 @@ impl Member {
     }
 
     pub(super) fn on_stored_epoch(&mut self, shard: Shard, epoch: u64) {
-        if let Some(held) = self.held.get_mut(&shard)
-            && held.epoch <= epoch
+        if let Some(owned) = self.owned.get_mut(&shard)
+            && owned.epoch <= epoch
         {
-            held.needs_epoch = true;
+            owned.needs_epoch = true;
             self.may_swap = true;
         }
         let known = self.epochs.entry(shard).or_default();
@@ -207,11 +207,12 @@ impl Member {
         if !self.is_leaving() && next.workers.len() < WORKERS_MAX {
             next.workers.insert(me.worker.clone());
         }
-        let held: ShardSet = self.held.iter().filter(|(_, held)| !held.is_releasing).map(|(shard, _)| *shard).collect();
+        let owned: ShardSet =
+            self.owned.iter().filter(|(_, owned)| !owned.is_releasing).map(|(shard, _)| *shard).collect();
         let is_leaving = self.is_leaving();
         let ShardPlan { release, take } =
-            self.with_view(&next, |view| if is_leaving { ShardPlan::default() } else { plan(view, &me, &held) });
-        let raised = self.held.iter().filter(|(_, held)| held.needs_epoch).map(|(shard, _)| *shard);
+            self.with_view(&next, |view| if is_leaving { ShardPlan::default() } else { plan(view, &me, &owned) });
+        let raised = self.owned.iter().filter(|(_, owned)| owned.needs_epoch).map(|(shard, _)| *shard);
         let gains: BTreeMap<Shard, Gain> =
             take.into_iter().chain(raised).map(|shard| (shard, self.gain_of(shard))).collect();
         for (shard, gain) in &gains {
@@ -241,8 +242,8 @@ impl Member {
         let has_changed = next != fleet.assignment;
         if !release.is_empty() {
             for shard in &release {
-                if let Some(held) = self.held.get_mut(shard) {
-                    held.is_releasing = true;
+                if let Some(owned) = self.owned.get_mut(shard) {
+                    owned.is_releasing = true;
                 }
             }
             effects.push(Effect::Release { shards: release });
@@ -253,7 +254,7 @@ impl Member {
             return false;
         }
         debug_assert!(
-            matches!(self.lease_state(now), LeaseState::Held { .. }),
+            matches!(self.lease_state(now), LeaseState::Valid { .. }),
             "whoever may have lost its lease changes nothing"
         );
         next.version = next.version.saturating_add(1);

@@ -245,7 +245,7 @@ fn a_release_that_arrives_late_never_meets_an_owner() {
     world.workers[0].line = Line::Down;
     world.send(0, Event::Released([(Shard::new(2), 1)].into()));
     world.workers[0].line = Line::Up;
-    assert_eq!(world.counts(), [7], "in its name, but not held");
+    assert_eq!(world.counts(), [7], "in its name, but not owned");
     world.told(0);
     world.pass(31);
     assert_eq!(world.told(0), [Effect::Gained { shard: Shard::new(2), epoch: 2, is_clean: true }]);
@@ -285,7 +285,7 @@ fn an_answer_that_comes_late_lets_go_of_nothing_that_was_gained_since() {
     let shard = Shard::new(2);
     world.send(0, Event::StoredEpoch { shard, epoch: 7 });
     world.send(0, Event::Released([(shard, 1)].into()));
-    assert_eq!(world.workers[0].member.held().get(&shard), Some(&8));
+    assert_eq!(world.workers[0].member.owned().get(&shard), Some(&8));
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn a_lease_that_was_shortened_ends_by_the_shorter_one_even_if_nobody_answered() 
     let mut world = World::with(&["a"]);
     world.pass(5);
     let deadline = |world: &World| match world.workers[0].member.lease_state(world.now) {
-        LeaseState::Held { until } => until,
+        LeaseState::Valid { until } => until,
         other => panic!("{other:?}"),
     };
     assert_eq!(deadline(&world), Duration::from_secs(81));

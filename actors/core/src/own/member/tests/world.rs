@@ -88,8 +88,8 @@ impl World {
                     })),
                     Effect::SleepUntil(at) => worker.wakes_at = at,
                     Effect::Release { ref shards } => {
-                        let held = worker.member.held().into_iter();
-                        events.push_back(Event::Released(held.filter(|(shard, _)| shards.contains(shard)).collect()));
+                        let owned = worker.member.owned().into_iter();
+                        events.push_back(Event::Released(owned.filter(|(shard, _)| shards.contains(shard)).collect()));
                         worker.told.push(effect);
                     }
                     effect => worker.told.push(effect),
@@ -113,7 +113,7 @@ impl World {
     pub(super) fn may_act(&self, who: usize) -> ShardSet {
         let member = &self.workers[who].member;
         match member.lease_state(self.now) {
-            LeaseState::Held { .. } => member.held().into_keys().collect(),
+            LeaseState::Valid { .. } => member.owned().into_keys().collect(),
             _ => ShardSet::new(),
         }
     }

@@ -15,7 +15,7 @@ use crate::prober::Prober;
 const HANGS_MAX: u32 = 3;
 
 /// The prober of one API that is watched.
-pub(crate) struct ProberSlot {
+pub(crate) struct SupervisedProber {
     /// Its row, as it is now.
     pub(super) api: Arc<ApiConfig>,
     /// `None` for one that is well, as nearly all are.
@@ -52,7 +52,7 @@ pub(super) struct Faults {
     hangs: u32,
 }
 
-impl ProberSlot {
+impl SupervisedProber {
     pub(super) fn running(&self) -> Option<&LiveProber> {
         if let State::Runs(running) = &self.state { Some(running) } else { None }
     }
