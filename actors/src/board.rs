@@ -138,7 +138,7 @@ impl Board {
             return;
         }
         inner.timed_at = now;
-        let is_other = |(view, told): &(Arc<ApiView>, Condition)| view.condition(now) != *told;
+        let is_other = |(view, shown): &(Arc<ApiView>, Condition)| view.condition(now) != *shown;
         let other: Vec<Arc<ApiView>> =
             inner.views.values().filter(|shown| is_other(shown)).map(|(view, _)| Arc::clone(view)).collect();
         if other.is_empty() {
@@ -198,7 +198,7 @@ impl Inner {
         }
         for view in views {
             let condition = view.condition(at);
-            let before = self.views.get(&view.api_id).map(|(_, told)| *told);
+            let before = self.views.get(&view.api_id).map(|(_, shown)| *shown);
             if self.is_filled && before != Some(condition) {
                 self.note(at, view.api_id.clone(), Some(condition), view.why(at));
             }

@@ -115,7 +115,7 @@ async fn list(app: &App, month: Option<&str>, as_json: bool, out: &Out) -> Resul
     };
     let loaded = stored::load_states(app).await?;
     let mut all: Vec<Found> = loaded.states.iter().filter_map(Found::open).collect();
-    let waiting = loaded.states.iter().flat_map(|state| &state.closed);
+    let waiting = loaded.states.iter().flat_map(|state| &state.awaiting_history);
     let mut over: Vec<Story> = waiting.filter(|story| UtcMonth::of(story.began_at) == month).cloned().collect();
     let mut notes = Vec::new();
     if let Some(history) = app.open_history().await? {
@@ -154,7 +154,7 @@ async fn find(app: &App, incident_id: &str, now: Timestamp) -> Result<Found, App
     stored::must_exist(app)?;
     if let Some(Ok(state)) = app.open_store().await?.load(api_id.clone()).await? {
         let open = Found::open(&state).filter(|found| found.incident.incident_id == incident_id);
-        let over = || state.closed.iter().find(|story| story.incident.incident_id == incident_id);
+        let over = || state.awaiting_history.iter().find(|story| story.incident.incident_id == incident_id);
         if let Some(found) = open.or_else(|| over().cloned().map(Found::over)) {
             return Ok(found);
         }

@@ -41,7 +41,7 @@ async fn read(history: &dyn HistoryStore, state: &ApiState, now: Timestamp) -> R
     let incidents = Slot::incidents(today.plus_days(-31).starts_at(), now);
     items.extend(history.read(series, incidents, READ_MAX).await?);
     let mut past = Past::of(&items);
-    past.stories.extend(state.closed.iter().cloned());
+    past.stories.extend(state.awaiting_history.iter().cloned());
     let down_since = (state.status == Status::Down).then_some(state.since).flatten();
     Ok(past.with_present(down_since, state.last_probe.as_ref().map(|probe| probe.at)))
 }

@@ -198,7 +198,7 @@ mod tests {
             evidence: None,
             reminders: 0,
             confirmed_at: None,
-            told: Vec::new(),
+            delivered: Vec::new(),
         };
         let alert = Alert {
             alert_id: Alert::id(&incident.incident_id, AlertKind::Down),

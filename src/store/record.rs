@@ -216,7 +216,7 @@ impl<'a> From<&'a ApiState> for StateRecord<'a> {
             last_told_status: state.last_alerted,
             missed_ticks: state.missed_ticks,
             owed: state.owed.iter().map(StoredOwed::from).collect(),
-            closed: state.closed.iter().map(StoredStory::from).collect(),
+            closed: state.awaiting_history.iter().map(StoredStory::from).collect(),
             ended: recent::ended(&state.ended),
             epoch: Some(state.epoch).filter(|epoch| *epoch != 0),
             recent_outcomes: recent::outcomes(&state.recent),
@@ -342,7 +342,7 @@ fn into_state(record: StateRecord<'static>) -> Result<ApiState, String> {
     };
     let state = ApiState {
         owed: record.owed.into_iter().map(|owed| owed.into_owed(&api_id)).collect(),
-        closed: record.closed.into_iter().map(|story| story.into_story(&record.api_id)).collect(),
+        awaiting_history: record.closed.into_iter().map(|story| story.into_story(&record.api_id)).collect(),
         ended: recent::read_ended(&record.ended),
         api_id,
         version: record.version,

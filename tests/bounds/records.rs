@@ -14,8 +14,8 @@ use api_health_core::evidence::{
     WITNESSES_MAX,
 };
 use api_health_core::history::Story;
-use api_health_core::history::story::CLOSED_MAX;
-use api_health_core::incident::{Incident, ToldTo};
+use api_health_core::history::story::AWAITING_HISTORY_MAX;
+use api_health_core::incident::{DeliveredAlert, Incident};
 use api_health_core::state::Streak;
 use api_health_core::{
     AlertKind, ApiConfig, ApiState, Evidence, Outcome, PhaseTimes, Timestamp, Toward, Verdict, decide, invariant,
@@ -110,8 +110,8 @@ fn largest_state() -> ApiState {
     }
     // And history has none of what is over.
     let mut incident = *incident.unwrap();
-    let told = ToldTo { channel: CHANNELS[0].into(), kind: AlertKind::Closed, at: now };
-    incident.told = vec![told; Incident::TOLD_MAX];
+    let told = DeliveredAlert { channel: CHANNELS[0].into(), kind: AlertKind::Closed, at: now };
+    incident.delivered = vec![told; Incident::DELIVERED_MAX];
     let story = Story {
         end_evidence: incident.evidence.clone(),
         incident,
@@ -121,7 +121,7 @@ fn largest_state() -> ApiState {
         is_closed: true,
         excluded_ms: u64::MAX >> 11,
     };
-    state.closed = vec![story; CLOSED_MAX];
+    state.awaiting_history = vec![story; AWAITING_HISTORY_MAX];
     // As if the next change were about to be confirmed.
     state.streak = Some(Streak { toward: Toward::Down, request_fingerprint: u16::MAX, count: u32::MAX, first_at: now });
     assert_eq!(invariant::first_broken(&state), None);

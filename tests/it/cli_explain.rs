@@ -8,7 +8,7 @@ use api_health_core::evidence::Certificate;
 use api_health_core::hold::Held;
 use api_health_core::incident::Incident;
 use api_health_core::maintenance::Maintenance;
-use api_health_core::recent::{Recent, Run, Told};
+use api_health_core::recent::{Recent, RecentAlert, Run};
 use api_health_core::{AlertKind, ApiId, ApiState, Evidence, PhaseTimes, Status, Verdict};
 
 use super::cli::Place;
@@ -44,7 +44,7 @@ fn down(place: &Place) {
         owed_to: vec![],
         reminders: 0,
         confirmed_at: None,
-        told: Vec::new(),
+        delivered: Vec::new(),
         evidence: Some(Arc::new(evidence)),
     }));
     down.last_alerted = Status::Down;
@@ -57,8 +57,8 @@ fn down(place: &Place) {
             Run::new(Verdict::Fail, None, 1, before(43_230)),
         ],
         [
-            Told { kind: AlertKind::Down, happened_at: THEN, detected_at: THEN },
-            Told { kind: AlertKind::Up, happened_at: before(86_400), detected_at: before(86_395) },
+            RecentAlert { kind: AlertKind::Down, happened_at: THEN, detected_at: THEN },
+            RecentAlert { kind: AlertKind::Up, happened_at: before(86_400), detected_at: before(86_395) },
         ],
     );
     only(place, vec![down]);
@@ -156,7 +156,7 @@ fn it_says_why_changes_are_not_told_and_what_is_told_beside_them() {
         reminders: 0,
         evidence: None,
         confirmed_at: None,
-        told: vec![],
+        delivered: vec![],
     };
     (certificate.incident, certificate.last_alerted) = (Some(Box::new(incident)), Status::Down);
     shop.maintenance = Some(Box::new(window));

@@ -91,7 +91,7 @@ fn the_monitor_s_own_states_are_no_apis_and_say_what_is_not_probed() {
             evidence: None,
             reminders: 0,
             confirmed_at: None,
-            told: Vec::new(),
+            delivered: Vec::new(),
         }));
         own.last_alerted = Status::Down;
         own.owed = vec![owing(api_id.clone(), &format!("{api_id}.1.1.down"), &["terminal"], vec![])];

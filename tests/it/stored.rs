@@ -54,7 +54,7 @@ pub(crate) fn store(place: &Place) {
         evidence: None,
         reminders: 0,
         confirmed_at: None,
-        told: Vec::new(),
+        delivered: Vec::new(),
     }));
     down.last_alerted = Status::Down;
     let alert = Alert {

@@ -76,7 +76,7 @@ fn in_virtual_time_an_outage_costs_what_the_formula_says_and_no_more() {
         let period = checkpoint_period(secs(60), secs(3_600));
         // A write of an outage is as good as a checkpoint: the next one is a period later.
         let each = steady_writes(before, secs(60), secs(3_600)) + outage_writes(2, 2, 1) + times(after, period);
-        assert_eq!(world.channels[0].told().len() as u64, 2 * APIS, "down and up");
+        assert_eq!(world.channels[0].delivered().len() as u64, 2 * APIS, "down and up");
         assert_eq!(world.store.writes() as u64, APIS * each);
     });
 }

@@ -274,7 +274,7 @@ impl Play<'_> {
             Whose::Api(n) => store.record(self.id(n).as_str()),
             Whose::Owing => records.find(|record| !record.owed.is_empty()),
             Whose::ToldUnstored => {
-                let told: Vec<_> = self.world.channels.iter().flat_map(|channel| channel.told()).collect();
+                let told: Vec<_> = self.world.channels.iter().flat_map(|channel| channel.delivered()).collect();
                 records.find(|record| {
                     let is_it = |alert: &&api_health_core::Alert| alert.api_id == record.api_id;
                     let last = told.iter().map(|(_, alert)| alert).rfind(is_it);

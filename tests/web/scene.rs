@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api_health_actors::testkit;
 use api_health_core::figures::CertificateEnds;
-use api_health_core::incident::{Incident, ToldTo};
+use api_health_core::incident::{DeliveredAlert, Incident};
 use api_health_core::state::{LastProbe, Streak, Toward};
 use api_health_core::view::{ApiView, Trouble};
 use api_health_core::{AlertKind, ApiConfig, Evidence, PhaseTimes, ProbeFigures, Status, Timestamp, Verdict};
@@ -64,7 +64,7 @@ pub(crate) fn down(view: ApiView, seconds: i64, why: &str) -> ApiView {
         started_at: ago(seconds),
         reason: why.into(),
         confirmed_at: Some(ago(seconds - 6)),
-        told: vec![ToldTo { channel: "sns".into(), kind: AlertKind::Down, at: ago(seconds - 7) }],
+        delivered: vec![DeliveredAlert { channel: "sns".into(), kind: AlertKind::Down, at: ago(seconds - 7) }],
         evidence: Some(Arc::new(Evidence {
             seen_at: ago(seconds - 6),
             address: Some(([192, 0, 2, 7], 443).into()),

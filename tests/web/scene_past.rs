@@ -8,7 +8,7 @@ use api_health_core::history::day::Day;
 use api_health_core::history::hour::Hour;
 use api_health_core::history::uptime::{Excluded, Why};
 use api_health_core::history::{HistoryItem, Month, Note, NoteKind, Series, Slot, Story, UtcDay, UtcMonth};
-use api_health_core::incident::{Incident, ToldTo};
+use api_health_core::incident::{DeliveredAlert, Incident};
 use api_health_core::view::ApiView;
 use api_health_core::{Timestamp, Verdict};
 
@@ -89,7 +89,7 @@ fn day(of: UtcDay, seed: u64) -> Day {
 
 fn story(view: &ApiView, day: UtcDay, n: i32) -> Story {
     let at = |seconds: u64| day.starts_at().plus(Duration::from_secs(9 * 3_600 + seconds));
-    let told = |kind, seconds| ToldTo { channel: "pager".into(), kind, at: at(seconds) };
+    let told = |kind, seconds| DeliveredAlert { channel: "pager".into(), kind, at: at(seconds) };
     let lasted = 240 * n.unsigned_abs() as u64;
     let began_at: Timestamp = at(0);
     Story {
@@ -99,7 +99,7 @@ fn story(view: &ApiView, day: UtcDay, n: i32) -> Story {
             reason: ["no answer within 10 s", "status 502 where 200 to 299 is expected"][n as usize % 2].into(),
             name: view.name().to_owned(),
             confirmed_at: Some(at(11)),
-            told: vec![told(AlertKind::Down, 12), told(AlertKind::Up, lasted + 7)],
+            delivered: vec![told(AlertKind::Down, 12), told(AlertKind::Up, lasted + 7)],
             ..Incident::default()
         },
         began_at,

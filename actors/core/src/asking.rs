@@ -89,7 +89,7 @@ impl Asking {
         match (&lacking[..], records) {
             (_, []) => Some("the name exists and has no record of that type".into()),
             ([], _) => None,
-            _ => Some(format!("the answer lacks {} (it is {})", lacking.join(", "), told(records))),
+            _ => Some(format!("the answer lacks {} (it is {})", lacking.join(", "), list(records))),
         }
     }
 
@@ -118,11 +118,11 @@ impl Asking {
 }
 
 /// Records that are told of an answer.
-const TOLD_MAX: usize = 5;
+const LISTED_MAX: usize = 5;
 
-fn told(records: &[String]) -> String {
-    let more = records.len().saturating_sub(TOLD_MAX);
-    let words = records.iter().take(TOLD_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+fn list(records: &[String]) -> String {
+    let more = records.len().saturating_sub(LISTED_MAX);
+    let words = records.iter().take(LISTED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
     if more > 0 { format!("{words} and {more} more") } else { words }
 }
 

@@ -154,15 +154,15 @@ pub fn stop_watching(state: &ApiState, why: &str, channels: &[String], now: Time
     next.flap = None;
     let held = next.held.take();
     let incident = next.incident.take().or_else(|| held.and_then(|held| held.ended));
-    let told = incident.filter(|_| next.last_alerted == Status::Down);
-    if told.is_some() {
+    let alerted = incident.filter(|_| next.last_alerted == Status::Down);
+    if alerted.is_some() {
         next.last_alerted = Status::Unknown;
     }
     if next == *state {
         return None;
     }
     let mut decision = Decision::new(next, from, DecisionKind::NotWatched);
-    if let Some(incident) = told {
+    if let Some(incident) = alerted {
         let was = match &state.api_id {
             id if id.unclear_api().is_some() => "it was unclear: ",
             id if id.certificate_api().is_some() => "",
@@ -196,7 +196,7 @@ pub fn withdraw(state: &ApiState, outage: &Alert, channels: &[String], now: Time
         evidence: None,
         reminders: 0,
         confirmed_at: None,
-        told: Vec::new(),
+        delivered: Vec::new(),
     };
     let reason = format!(
         "an alert of this outage went out while the store was unreachable, and the outage is not confirmed: {}",
@@ -276,7 +276,7 @@ fn confirm(mut next: ApiState, streak: &Streak, outcome: &Outcome, policy: &Poli
                     owed_to: Vec::new(),
                     reminders: 0,
                     confirmed_at: Some(now),
-                    told: Vec::new(),
+                    delivered: Vec::new(),
                     evidence: outcome.evidence.clone(),
                 })
             });

@@ -20,7 +20,7 @@ pub struct Flap {
     /// Since when it flaps.
     pub since: Option<Timestamp>,
     /// That was told.
-    pub is_told: bool,
+    pub is_alerted: bool,
 }
 
 impl Flap {
@@ -33,7 +33,7 @@ impl Flap {
         self.changes.drain(..too_many);
         if self.since.is_none() && self.changes.len() >= enough {
             self.since = Some(now);
-            self.is_told = false;
+            self.is_alerted = false;
         }
     }
 

@@ -29,13 +29,13 @@ pub struct Incident {
     pub reminders: u32,
     /// When it was confirmed; `None` where an earlier version did not note that.
     pub confirmed_at: Option<Timestamp>,
-    /// Which channels have its beginning, and its end, and since when; the first [`TOLD_MAX`](Incident::TOLD_MAX). Nothing is decided by it.
-    pub told: Vec<ToldTo>,
+    /// Which channels have its beginning, and its end, and since when; the first [`DELIVERED_MAX`](Incident::DELIVERED_MAX). Nothing is decided by it.
+    pub delivered: Vec<DeliveredAlert>,
 }
 
 /// A channel has an alert of an incident.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToldTo {
+pub struct DeliveredAlert {
     pub channel: String,
     pub kind: AlertKind,
     pub at: Timestamp,
@@ -81,13 +81,13 @@ fn number_of(incident_id: &str) -> u32 {
 
 impl Incident {
     /// Beginning and end through eight channels.
-    pub const TOLD_MAX: usize = 16;
+    pub const DELIVERED_MAX: usize = 16;
 
     /// Notes that a channel has an alert of it. Reminders are counted elsewhere.
-    pub(crate) fn note_told(&mut self, channel: &str, kind: AlertKind, at: Timestamp) {
-        let is_known = self.told.iter().any(|told| told.kind == kind && told.channel == channel);
-        if !kind.is_aside() && !is_known && self.told.len() < Self::TOLD_MAX {
-            self.told.push(ToldTo { channel: channel.to_owned(), kind, at });
+    pub(crate) fn note_delivered(&mut self, channel: &str, kind: AlertKind, at: Timestamp) {
+        let is_known = self.delivered.iter().any(|alert| alert.kind == kind && alert.channel == channel);
+        if !kind.is_aside() && !is_known && self.delivered.len() < Self::DELIVERED_MAX {
+            self.delivered.push(DeliveredAlert { channel: channel.to_owned(), kind, at });
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::alert::AlertKind;
 use crate::delivery::{OWED_MAX, OwedAlert};
-use crate::history::story::CLOSED_MAX;
+use crate::history::story::AWAITING_HISTORY_MAX;
 use crate::state::ApiState;
 use crate::status::Status;
 
@@ -57,7 +57,10 @@ pub const ALL: [Invariant; 10] = [
         holds: |s| alternating(s).last().is_none_or(|owed| owed.alert.kind.status() == s.last_alerted),
     },
     Invariant { name: "the outbox keeps its bound", holds: |s| s.owed.len() <= OWED_MAX },
-    Invariant { name: "no more incidents wait for history than may", holds: |s| s.closed.len() <= CLOSED_MAX },
+    Invariant {
+        name: "no more incidents wait for history than may",
+        holds: |s| s.awaiting_history.len() <= AWAITING_HISTORY_MAX,
+    },
 ];
 
 /// The name of the first invariant that `state` breaks.

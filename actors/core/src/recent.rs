@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 pub const RUNS_MAX: usize = 5;
 
 /// Alerts that are kept: an outage and its end.
-pub const TOLD_MAX: usize = 2;
+pub const ALERTS_MAX: usize = 2;
 
 /// Outcomes in a row with the same verdict and the same status code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Run {
 
 /// An alert that was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct RecentAlert {
     pub kind: AlertKind,
     /// When what it tells of happened.
     pub happened_at: Timestamp,
@@ -63,20 +63,20 @@ pub struct Recent {
     earlier: Option<Arc<Earlier>>,
 }
 
-/// What was before the present run, and what was told. The newest of each first.
+/// What was before the present run, and the alerts. The newest of each first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Earlier {
     runs: [Option<Run>; RUNS_MAX - 1],
-    told: [Option<Told>; TOLD_MAX],
+    alerts: [Option<RecentAlert>; ALERTS_MAX],
 }
 
 impl Recent {
     /// From what was stored, the newest first; what is too much is left out.
-    pub fn of(runs: impl IntoIterator<Item = Run>, told: impl IntoIterator<Item = Told>) -> Self {
-        let (mut runs, mut told) = (runs.into_iter(), told.into_iter());
+    pub fn of(runs: impl IntoIterator<Item = Run>, alerts: impl IntoIterator<Item = RecentAlert>) -> Self {
+        let (mut runs, mut alerts) = (runs.into_iter(), alerts.into_iter());
         let run = runs.next();
         let earlier =
-            Earlier { runs: std::array::from_fn(|_| runs.next()), told: std::array::from_fn(|_| told.next()) };
+            Earlier { runs: std::array::from_fn(|_| runs.next()), alerts: std::array::from_fn(|_| alerts.next()) };
         Self { run, earlier: (earlier != Earlier::default()).then(|| Arc::new(earlier)) }
     }
 
@@ -85,8 +85,8 @@ impl Recent {
         std::iter::once(self.run).chain(earlier).flatten()
     }
 
-    pub fn told(&self) -> impl Iterator<Item = Told> {
-        self.earlier.iter().flat_map(|earlier| earlier.told).flatten()
+    pub fn alerts(&self) -> impl Iterator<Item = RecentAlert> {
+        self.earlier.iter().flat_map(|earlier| earlier.alerts).flatten()
     }
 
     fn earlier(&mut self) -> &mut Earlier {
@@ -109,9 +109,9 @@ impl Recent {
 
     pub(crate) fn note_alert(&mut self, alert: &Alert) {
         let Alert { kind, happened_at, detected_at, .. } = *alert;
-        let told = &mut self.earlier().told;
-        told.rotate_right(1);
-        told[0] = Some(Told { kind, happened_at, detected_at });
+        let alerts = &mut self.earlier().alerts;
+        alerts.rotate_right(1);
+        alerts[0] = Some(RecentAlert { kind, happened_at, detected_at });
     }
 }
 

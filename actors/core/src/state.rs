@@ -107,8 +107,8 @@ pub struct ApiState {
     /// Alerts that are not delivered everywhere yet, oldest first.
     pub owed: Vec<OwedAlert>,
     /// Incidents that are over and that history does not have yet, oldest first; at most
-    /// [`CLOSED_MAX`](crate::history::story::CLOSED_MAX).
-    pub closed: Vec<Story>,
+    /// [`AWAITING_HISTORY_MAX`](crate::history::story::AWAITING_HISTORY_MAX).
+    pub awaiting_history: Vec<Story>,
     /// The incidents whose end was delivered last.
     pub ended: Ended,
     pub last_probe: Option<LastProbe>,
@@ -133,7 +133,7 @@ impl ApiState {
             flap: None,
             maintenance: None,
             owed: Vec::new(),
-            closed: Vec::new(),
+            awaiting_history: Vec::new(),
             ended: Ended::default(),
             last_probe: None,
             recent: Recent::default(),

@@ -157,7 +157,7 @@ impl World {
                 assert!(
                     next.is_flapping() && self.hold.as_ref().is_none_or(|hold| matches!(hold, Hold::ParentUnsure(_)))
                 );
-                assert!(!before.flap.as_ref().is_some_and(|flap| flap.is_told), "once");
+                assert!(!before.flap.as_ref().is_some_and(|flap| flap.is_alerted), "once");
             }
             Some(kind) => {
                 assert!(!next.is_flapping(), "{kind:?} while it flaps");

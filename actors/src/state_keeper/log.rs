@@ -23,10 +23,10 @@ pub(super) fn log(event: LogEvent) {
         LogEvent::Held { api_id, why } => {
             tracing::info!(%api_id, why, "its alert is held: a status that still differs from the last one told is told when that is over");
         }
-        LogEvent::Released { api_id, told: Some(kind) } => {
+        LogEvent::Released { api_id, alert: Some(kind) } => {
             tracing::info!(%api_id, told = kind.as_str(), "its alerts are held no longer");
         }
-        LogEvent::Released { api_id, told: None } => {
+        LogEvent::Released { api_id, alert: None } => {
             tracing::info!(%api_id, "its alerts are held no longer, and there is nothing to tell: its status is the last one told");
         }
         LogEvent::CertificateEndsSoon { api_id, reason } => {

@@ -232,9 +232,9 @@ impl Supervisor {
                     evidence: None,
                     api_id,
                 };
-                let told = keeper.addr.send(Withdraw(Arc::new(alert)));
-                ctx.spawn(told.into_actor(self).map(move |told, supervisor, _| match &supervisor.ownership.handle {
-                    Some(handle) if told.is_ok() => handle.notice(Notice::Done(id)),
+                let sent = keeper.addr.send(Withdraw(Arc::new(alert)));
+                ctx.spawn(sent.into_actor(self).map(move |sent, supervisor, _| match &supervisor.ownership.handle {
+                    Some(handle) if sent.is_ok() => handle.notice(Notice::Done(id)),
                     _ => supervisor.ownership.forget_acted(|acted| acted == id), // the keeper died: its next life is told
                 }));
             }

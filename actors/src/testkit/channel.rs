@@ -48,7 +48,7 @@ pub struct FakeChannel {
 struct Inner {
     fault: ChannelFault,
     latency_ms_max: u64,
-    told: Vec<(Timestamp, Alert)>,
+    delivered: Vec<(Timestamp, Alert)>,
     attempts: usize,
 }
 
@@ -98,8 +98,8 @@ impl FakeChannel {
     }
 
     /// What was told: when, and what.
-    pub fn told(&self) -> Vec<(Timestamp, Alert)> {
-        self.lock().told.clone()
+    pub fn delivered(&self) -> Vec<(Timestamp, Alert)> {
+        self.lock().delivered.clone()
     }
 
     /// How many messages were sent to it, whatever came of them.
@@ -109,7 +109,7 @@ impl FakeChannel {
 
     /// What was told, as `id kind`, in order.
     pub fn lines(&self) -> Vec<String> {
-        self.lock().told.iter().map(|(_, alert)| format!("{} {}", alert.api_id, alert.kind.as_str())).collect()
+        self.lock().delivered.iter().map(|(_, alert)| format!("{} {}", alert.api_id, alert.kind.as_str())).collect()
     }
 
     /// The same without what the monitor tells of itself.
@@ -141,7 +141,7 @@ impl FakeChannel {
     async fn take_over(&self, calls: &[u64], alerts: &[Arc<Alert>]) {
         self.stage.pass(Step::BeforeTakingOver).await;
         let now = self.stage.clock.now();
-        self.lock().told.extend(alerts.iter().map(|alert| (now, (**alert).clone())));
+        self.lock().delivered.extend(alerts.iter().map(|alert| (now, (**alert).clone())));
         calls.iter().for_each(|call| self.stage.note(Event::TookOver { call: *call }));
         self.stage.pass(Step::AfterTakingOver).await;
     }

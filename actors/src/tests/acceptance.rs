@@ -55,7 +55,7 @@ fn a_kill_between_decide_store_publish_and_settle_at_each_step_loses_nothing_and
         in_virtual_time(async {
             let world = killed_at(step, nth).await;
             let mut lines = world.channels[0].lines();
-            let told = world.channels[0].told();
+            let told = world.channels[0].delivered();
             let ids: HashSet<&str> = told.iter().map(|(_, alert)| alert.alert_id.as_str()).collect();
             assert_eq!(ids.len(), 2, "{step:?} {nth}: one outage, one recovery: {ids:?}");
             lines.dedup();
@@ -163,7 +163,7 @@ fn two_hundred_that_fail_behind_one_parent_are_told_as_that_parent_and_who_stays
         ids.iter().for_each(|id| world.targets.set(id, Behaviour::Refuses));
         seconds(120).await;
         assert_eq!(world.channels[0].lines(), ["router down"]);
-        let words = world.channels[0].told()[0].1.reason.clone();
+        let words = world.channels[0].delivered()[0].1.reason.clone();
         assert!(
             words.contains("alerts of 200 that depend on it are held: a0, a1, a10, a100, a101 and 195 more"),
             "{words}"

@@ -24,7 +24,7 @@ fn down_and_up_are_told_once_each_with_the_time_they_began() {
         world.targets.set("a", Behaviour::Answers(200));
         seconds(120).await;
         assert_eq!(world.channels[0].lines(), ["a down", "a up"]);
-        let told = world.channels[0].told();
+        let told = world.channels[0].delivered();
         let first_fail = told[0].1.happened_at;
         assert!(world.targets.probed("a").contains(&first_fail), "dated to the probe that saw it first");
         assert_eq!(told[0].1.reason, "status 503 is not in 2xx");
@@ -221,7 +221,7 @@ fn a_record_that_somebody_else_wrote_is_decided_upon_again() {
         let record = world.store.record("a").unwrap();
         assert!(record.version > theirs.version);
         assert_eq!((record.status, record.missed_ticks), (Status::Down, 41), "theirs, with our outcomes on top");
-        let (told_at, alert) = world.channels[0].told()[0].clone();
+        let (told_at, alert) = world.channels[0].delivered()[0].clone();
         assert!(told_at.since(alert.happened_at) < Duration::from_secs(6), "the fail that met the conflict counted");
         assert_eq!(world.channels[0].lines(), ["a down"]);
     });
@@ -242,7 +242,7 @@ fn a_channel_that_is_dead_for_long_under_flapping_costs_a_bounded_outbox_and_end
         assert!(world.store.record("a").unwrap().owed.len() <= OWED_MAX);
         world.channels[0].set_fault(ChannelFault::None);
         seconds(600).await;
-        let told = world.channels[0].told();
+        let told = world.channels[0].delivered();
         assert_eq!(world.channels[0].lines().last().unwrap(), "a down");
         let left_out: u32 = told.iter().map(|(_, alert)| alert.changes_left_out).sum();
         assert_eq!(told.len() + left_out as usize, 81);
@@ -264,7 +264,7 @@ fn a_storm_is_told_in_a_digest_in_which_each_alert_is_told_once_and_settled() {
         seconds(120).await;
         names.iter().for_each(|name| world.targets.set(name, Behaviour::Answers(200)));
         seconds(120).await;
-        let told = world.channels[0].told();
+        let told = world.channels[0].delivered();
         for name in &names {
             let of_it = told.iter().filter(|(_, alert)| alert.api_id.as_str() == *name);
             let mut ids: Vec<&str> = of_it.map(|(_, alert)| alert.alert_id.as_str()).collect();

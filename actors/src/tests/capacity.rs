@@ -19,7 +19,7 @@ fn a_machine_that_does_not_carry_what_is_configured_is_told_once_and_its_end_as_
         seconds(45).await;
         assert_eq!(world.channels[0].lines(), [""; 0], "not before it has lasted for a minute");
         seconds(300).await;
-        let told = world.channels[0].told();
+        let told = world.channels[0].delivered();
         assert_eq!(world.channels[0].lines(), ["api-health:capacity down"]);
         assert!(told[0].1.reason.contains("waited here for a second or longer"), "{}", told[0].1.reason);
         for id in ["a", "b"] {

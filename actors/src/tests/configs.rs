@@ -81,7 +81,7 @@ fn a_config_edited_in_an_outage_still_tells_exactly_one_recovery() {
         world.targets.set("a", Behaviour::Answers(200));
         seconds(60).await;
         assert_eq!(world.channels[0].lines(), ["a down", "a up"]);
-        assert_eq!(world.channels[0].told()[1].1.name, "New name");
+        assert_eq!(world.channels[0].delivered()[1].1.name, "New name");
     });
 }
 
@@ -127,7 +127,7 @@ fn a_probe_of_what_was_asked_before_confirms_nothing_and_a_removed_row_is_told_n
         seconds(4).await;
         assert!(world.channels[0].lines().is_empty(), "one fail would be enough, and was of another URL");
         seconds(15).await;
-        assert_eq!(world.channels[0].told()[0].1.url, "http://new.test/");
+        assert_eq!(world.channels[0].delivered()[0].1.url, "http://new.test/");
 
         world.targets.set("b", Behaviour::Hangs);
         let probes = world.targets.probed("b").len();

@@ -30,7 +30,7 @@ fn world_of(count: usize) -> FakeWorld {
 
 /// Each alert once, and no incident begun twice.
 fn assert_told_once(world: &FakeWorld) {
-    let ids: Vec<String> = world.channels[0].told().into_iter().map(|(_, alert)| alert.alert_id).collect();
+    let ids: Vec<String> = world.channels[0].delivered().into_iter().map(|(_, alert)| alert.alert_id).collect();
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "{ids:?}");
 }
 
@@ -181,9 +181,10 @@ fn what_a_worker_told_that_could_not_store_it_is_taken_back_by_the_owner() {
         seconds(90).await;
         names(20).iter().for_each(|id| world.targets.set(id, Behaviour::Answers(200)));
         seconds(90).await;
-        let ended = |kind: AlertKind| world.channels[0].told().iter().filter(|(_, alert)| alert.kind == kind).count();
+        let ended =
+            |kind: AlertKind| world.channels[0].delivered().iter().filter(|(_, alert)| alert.kind == kind).count();
         assert_eq!((ended(AlertKind::Down), ended(AlertKind::Up), ended(AlertKind::Closed)), (20 + twice, 20, twice));
-        let told = world.channels[0].told();
+        let told = world.channels[0].delivered();
         let incidents = |opens: bool| -> HashSet<String> {
             told.iter().filter(|(_, a)| a.kind.starts_incident() == opens).map(|(_, a)| a.incident_id.clone()).collect()
         };
@@ -342,7 +343,7 @@ fn shards_that_are_granted_anew_are_watched_all_the_while_and_their_outages_go_o
         names(20).iter().for_each(|id| world.targets.set(id, Behaviour::Answers(200)));
         seconds(60).await;
         assert_eq!(epochs(), granted, "once");
-        let kinds: Vec<AlertKind> = world.channels[0].told().into_iter().map(|(_, alert)| alert.kind).collect();
+        let kinds: Vec<AlertKind> = world.channels[0].delivered().into_iter().map(|(_, alert)| alert.kind).collect();
         assert_eq!(kinds, [[AlertKind::Down; 20], [AlertKind::Up; 20]].concat());
     });
 }

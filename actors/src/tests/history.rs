@@ -45,8 +45,8 @@ fn days_and_incidents_come_to_where_history_is_kept() {
         let story = &past_now.stories[0];
         assert!(story.began_at >= down && story.began_at.since(down) <= Duration::from_secs(10));
         assert!(story.ended_at >= over && story.ended_at.since(over) <= Duration::from_secs(10));
-        assert_eq!(story.incident.told.len(), 2, "{story:?}");
-        assert_eq!(world.store.record("a").unwrap().closed, [], "and its record is small again");
+        assert_eq!(story.incident.delivered.len(), 2, "{story:?}");
+        assert_eq!(world.store.record("a").unwrap().awaiting_history, [], "and its record is small again");
         running.stop(Duration::from_secs(10)).await;
         let end = past(&history).reach().unwrap().end;
         assert!(world.clock.now().since(end) <= Duration::from_secs(1), "a clean stop writes the present day");
@@ -65,7 +65,7 @@ fn an_incident_outlives_a_kill_before_history_has_it_and_the_hours_off_are_not_c
         history.set_fault(HistoryFault::Unavailable);
         outage(&world).await;
         seconds(600).await;
-        assert_eq!(world.store.record("a").unwrap().closed.len(), 1);
+        assert_eq!(world.store.record("a").unwrap().awaiting_history.len(), 1);
         let beat = world.store.heartbeat().unwrap().at;
         running.crash();
         history.set_fault(HistoryFault::None);
@@ -94,13 +94,13 @@ fn history_that_hangs_delays_no_alert_no_state_and_no_stop() {
         seconds(200).await;
         let (down, _) = outage(&world).await;
         assert_eq!(world.channels[0].lines(), ["a down", "a up"]);
-        let told_at = world.channels[0].told()[0].0;
+        let told_at = world.channels[0].delivered()[0].0;
         assert!(told_at.since(down) <= Duration::from_secs(20), "{told_at}");
         let began = tokio::time::Instant::now();
         let report = running.stop(Duration::from_secs(10)).await;
         assert_eq!(report.keeper.unwrap().unsaved, 0);
         assert!(began.elapsed() <= Duration::from_secs(5), "{:?}", began.elapsed());
-        assert_eq!(world.store.record("a").unwrap().closed.len(), 1, "its record has it");
+        assert_eq!(world.store.record("a").unwrap().awaiting_history.len(), 1, "its record has it");
     });
 }
 
@@ -118,7 +118,7 @@ fn a_history_that_takes_every_other_item_gets_all_in_the_end() {
         history.set_fault(HistoryFault::None);
         seconds(300).await;
         assert_eq!(past(&history).stories.len(), 1);
-        assert_eq!(world.store.record("a").unwrap().closed, []);
+        assert_eq!(world.store.record("a").unwrap().awaiting_history, []);
         let reach = past(&history).reach().unwrap();
         assert_eq!(past(&history).times(&reach).watched_ms, past(&history).times(&reach).window_ms);
         assert!(world.clock.now().since(reach.end) <= Duration::from_secs(61));

@@ -27,7 +27,7 @@ fn an_api_that_is_removed_in_an_outage_is_closed_in_so_many_words() {
         world.configs.set(vec![api("b", 10)]);
         seconds(5).await;
         assert_eq!(world.channels[0].lines(), ["a down", "a closed"]);
-        let told = world.channels[0].told();
+        let told = world.channels[0].delivered();
         let (down, closed) = (&told[0].1, &told[1].1);
         assert_eq!((closed.kind, &closed.incident_id), (AlertKind::Closed, &down.incident_id));
         assert!(closed.reason.starts_with("no longer watched: its row was removed; it was down: "), "{closed:?}");
@@ -57,7 +57,7 @@ fn an_api_that_is_disabled_in_an_outage_is_closed_and_an_outage_after_it_is_a_ne
         world.configs.set(vec![api("a", 10), api("b", 10)]);
         seconds(30).await;
         assert_eq!(world.channels[0].lines(), ["a down", "a closed", "a down"]);
-        let told = world.channels[0].told();
+        let told = world.channels[0].delivered();
         assert!(told[1].1.reason.contains("it was disabled"), "{:?}", told[1]);
         assert_ne!(told[0].1.incident_id, told[2].1.incident_id);
     });
@@ -123,7 +123,7 @@ fn another_url_keeps_the_incident_and_forgets_a_streak() {
         assert_eq!(world.store.record("a").unwrap().streak.unwrap().count, 1, "one pass was of another URL");
         seconds(60).await;
         assert_eq!(world.channels[0].lines(), ["a down", "a up"]);
-        let told = world.channels[0].told();
+        let told = world.channels[0].delivered();
         assert_eq!(told[0].1.incident_id, told[1].1.incident_id);
         assert_eq!(told[1].1.url, "http://a.moved.test/", "the recovery names the URL that came back");
     });

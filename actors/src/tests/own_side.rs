@@ -40,7 +40,7 @@ fn a_lost_network_is_told_once_and_no_api_for_it() {
             lose(&world);
             seconds(60).await;
             assert_eq!(world.channels[0].lines(), ["api-health:network down"]);
-            let words = world.channels[0].told()[0].1.reason.clone();
+            let words = world.channels[0].delivered()[0].1.reason.clone();
             assert!(
                 words.starts_with("the IPv4 network of this machine is at fault, by all signs: no answer from"),
                 "{words}"
@@ -232,7 +232,7 @@ fn of_whom_nothing_can_be_told_is_told_once_and_once_when_it_can() {
         world.targets.set("a0", Behaviour::Answers(200));
         seconds(30).await;
         assert_eq!(world.channels[0].lines(), ["api-health:unclear:a0 down", "api-health:unclear:a0 up"]);
-        let told = world.channels[0].told();
+        let told = world.channels[0].delivered();
         assert_eq!(told[1].1.previous_status, Status::Up, "the status that the API has by itself");
     });
 }
@@ -287,7 +287,7 @@ fn what_all_apis_lack_alike_is_told_as_one_thing_of_ours_and_what_one_lacks_is_u
                 world.targets.set_line(Some(lacks));
                 seconds(1_800).await;
                 assert_eq!(world.channels[0].lines(), ["api-health:network down"], "{count}");
-                let told = world.channels[0].told()[0].1.reason.clone();
+                let told = world.channels[0].delivered()[0].1.reason.clone();
                 assert!(told.starts_with(words), "{told}");
                 world.targets.set_line(Some(well));
                 seconds(60).await;

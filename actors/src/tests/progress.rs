@@ -65,7 +65,7 @@ fn one_prober_that_hangs_in_each_of_its_lives_is_given_up_and_does_not_cost_the_
         assert_eq!(longest_standstill(&running, 300).await, 0);
         assert_eq!(world.channels[0].lines(), ["api-health:prober:a down"]);
         assert_eq!(
-            world.channels[0].told()[0].1.reason,
+            world.channels[0].delivered()[0].1.reason,
             "it hung 3 times in a row without an outcome and is tried again every 300 s from now on; the last time it hung: it \
              was not heard of when it should have been"
         );

@@ -41,9 +41,9 @@ fn a_store_that_is_gone_is_told_once_and_that_it_is_back_once() {
             assert!(!store_is_gone(&running).await);
             world.store.set_fault(fault);
             world.targets.set("a", Behaviour::Refuses);
-            let began = world.channels[0].told().len();
+            let began = world.channels[0].delivered().len();
             assert_cadence_over(&world, "steady", 600).await;
-            let told = world.channels[0].told();
+            let told = world.channels[0].delivered();
             if fault == StoreFault::Unavailable {
                 assert!(store_is_gone(&running).await);
                 let mut lines = world.channels[0].lines();
@@ -143,7 +143,8 @@ fn one_record_that_can_never_be_written_is_not_a_dead_store_and_holds_up_no_othe
         assert_eq!(told_of_the_store(&world), [""; 0]);
         world.targets.set("b", Behaviour::Refuses);
         seconds(16).await;
-        let down_of_b = world.channels[0].told().into_iter().find(|(_, alert)| alert.api_id.as_str() == "b").unwrap();
+        let down_of_b =
+            world.channels[0].delivered().into_iter().find(|(_, alert)| alert.api_id.as_str() == "b").unwrap();
         let after = down_of_b.0.since(down_of_b.1.happened_at);
         assert!(after < Duration::from_secs(6), "b waits for nobody: {after:?}");
         assert_eq!(world.store.record("b").unwrap().status, Status::Down);
@@ -188,7 +189,7 @@ fn an_alert_is_never_later_than_its_thirty_seconds_through_a_store_that_is_slow(
             world.store.set_fault(StoreFault::None);
             seconds(60).await;
         }
-        let told = world.channels[0].told();
+        let told = world.channels[0].delivered();
         assert_eq!(world.channels[0].lines_of_apis(), ["a down", "a up"].repeat(4));
         for (at, alert) in told.iter().filter(|(_, alert)| !alert.api_id.is_self_monitoring()) {
             let waited = at.since(alert.detected_at);
@@ -349,7 +350,7 @@ fn that_the_store_is_back_is_told_after_a_restart_as_well() {
             evidence: None,
             reminders: 0,
             confirmed_at: None,
-            told: Vec::new(),
+            delivered: Vec::new(),
         };
         world.store.overwrite(ApiState {
             version: 1,

@@ -32,7 +32,7 @@ async fn all_go_down(world: &FakeWorld) -> Timestamp {
 
 /// Each was told once. When the last one was.
 fn told_once(world: &FakeWorld) -> Timestamp {
-    let told = world.channels[0].told();
+    let told = world.channels[0].delivered();
     let mut times: HashMap<&str, usize> = HashMap::new();
     told.iter().for_each(|(_, alert)| *times.entry(alert.api_id.as_str()).or_default() += 1);
     assert_eq!(times.len(), APIS);
@@ -51,7 +51,8 @@ fn a_slow_channel_is_told_each_once_and_the_oldest_first() {
         // As fast as so many side by side can be, and a little for finding out.
         let best = Duration::from_millis(SLOW_MS / 2 * (APIS / DELIVERIES_IN_FLIGHT_MAX) as u64);
         assert!(took < best + Duration::from_secs(60), "{took:?}, at best {best:?}");
-        let decided: Vec<Timestamp> = world.channels[0].told().iter().map(|(_, alert)| alert.detected_at).collect();
+        let decided: Vec<Timestamp> =
+            world.channels[0].delivered().iter().map(|(_, alert)| alert.detected_at).collect();
         let newest = |before: &[Timestamp]| before.iter().max().copied();
         for (n, at) in decided.iter().enumerate().skip(DELIVERIES_IN_FLIGHT_MAX * 4) {
             // Those that are under way side by side may end in any order, but none waits for what came about after it.

@@ -68,8 +68,10 @@ fn told(states: &[ApiState]) -> BTreeMap<String, Vec<Timestamp>> {
     let mut told: BTreeMap<String, Vec<Timestamp>> = BTreeMap::new();
     for state in states {
         let held = state.held.as_ref().and_then(|held| held.ended.as_deref());
-        let closed = state.closed.iter().map(|story| &story.incident);
-        for one in state.incident.as_deref().into_iter().chain(held).chain(closed).flat_map(|incident| &incident.told) {
+        let waiting = state.awaiting_history.iter().map(|story| &story.incident);
+        for one in
+            state.incident.as_deref().into_iter().chain(held).chain(waiting).flat_map(|incident| &incident.delivered)
+        {
             told.entry(one.channel.clone()).or_default().push(one.at);
         }
     }

@@ -10,7 +10,7 @@ use api_health_core::delivery::OwedAlert;
 use api_health_core::history::series::Point;
 use api_health_core::hold::Hold;
 use api_health_core::incident::Incident;
-use api_health_core::recent::{Run, Told};
+use api_health_core::recent::{RecentAlert, Run};
 use api_health_core::schedule::{Due, Moment, Slot};
 use api_health_core::{
     ApiConfig, ApiId, ApiState, ConfigIssue, Heartbeat, Status, Timestamp, Toward, Verdict, maintenance,
@@ -52,7 +52,7 @@ struct Story {
     /// Its last 24 hours, where they are stored.
     hours: Vec<Point>,
     /// Each alert that was decided last, or is still owed, the newest first, and the channels that lack it.
-    told: Vec<(Told, Option<OwedAlert>)>,
+    told: Vec<(RecentAlert, Option<OwedAlert>)>,
 }
 
 /// When it is probed next.
@@ -265,7 +265,11 @@ impl Story {
         }
         why.extend(self.not_told());
         if let Some(incident) = &self.certificate {
-            why.push(format!("Told {}: {}.", text::ago(incident.started_at, self.now), text::line(&incident.reason)));
+            why.push(format!(
+                "RecentAlert {}: {}.",
+                text::ago(incident.started_at, self.now),
+                text::line(&incident.reason)
+            ));
         }
         why
     }
@@ -291,15 +295,16 @@ async fn daemon_start(app: &App) -> Option<Timestamp> {
 }
 
 /// The last alerts, and those that are owed besides, the newest first.
-fn told(state: &ApiState) -> Vec<(Told, Option<OwedAlert>)> {
-    let is_of =
-        |told: Told, owed: &OwedAlert| (told.kind, told.happened_at) == (owed.alert.kind, owed.alert.happened_at);
-    let last: Vec<Told> = state.recent.told().collect();
+fn told(state: &ApiState) -> Vec<(RecentAlert, Option<OwedAlert>)> {
+    let is_of = |told: RecentAlert, owed: &OwedAlert| {
+        (told.kind, told.happened_at) == (owed.alert.kind, owed.alert.happened_at)
+    };
+    let last: Vec<RecentAlert> = state.recent.alerts().collect();
     let older = state.owed.iter().rev().filter(|owed| !last.iter().any(|told| is_of(*told, owed))).map(|owed| {
         let alert = &owed.alert;
-        let told = Told { kind: alert.kind, happened_at: alert.happened_at, detected_at: alert.detected_at };
+        let told = RecentAlert { kind: alert.kind, happened_at: alert.happened_at, detected_at: alert.detected_at };
         (told, Some(owed.clone()))
     });
-    let of = |told: &Told| (*told, state.owed.iter().find(|owed| is_of(*told, owed)).cloned());
+    let of = |told: &RecentAlert| (*told, state.owed.iter().find(|owed| is_of(*told, owed)).cloned());
     last.iter().map(of).chain(older).collect()
 }

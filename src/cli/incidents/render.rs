@@ -51,7 +51,7 @@ pub(super) fn text_of(found: &Found, notes: &[Note], now: Timestamp, out: &Out) 
     };
     let mut steps = vec![(found.began_at(), "the first probe failed".to_owned())];
     steps.extend(incident.confirmed_at.map(|at| (at, "the outage was confirmed".to_owned())));
-    steps.extend(incident.told.iter().map(|told| {
+    steps.extend(incident.delivered.iter().map(|told| {
         (told.at, format!("{} took the alert {}", text::line(&told.channel), told.kind.as_str().to_uppercase()))
     }));
     if let Some(story) = &found.story {
@@ -95,7 +95,7 @@ pub(super) fn json_of(found: &Found, notes: &[Note], now: Timestamp) -> Value {
     let mut all = json_in_short(found, now);
     let incident = &found.incident;
     let told = incident
-        .told
+        .delivered
         .iter()
         .map(|told| json!({ "channel": told.channel, "kind": told.kind.as_str(), "at": told.at.to_string() }));
     let end = found.story.as_ref().and_then(|story| story.end_evidence.as_deref());

@@ -66,14 +66,14 @@ impl StoredHeld<'_> {
 impl From<&Flap> for StoredFlap {
     fn from(flap: &Flap) -> Self {
         let changes = flap.changes.iter().copied().map(Time).collect();
-        Self { changes, since: flap.since.map(Time), told: flap.is_told }
+        Self { changes, since: flap.since.map(Time), told: flap.is_alerted }
     }
 }
 
 impl From<StoredFlap> for Flap {
     fn from(stored: StoredFlap) -> Self {
         let changes = stored.changes.into_iter().map(|time| time.0).collect();
-        Self { changes, since: stored.since.map(|time| time.0), is_told: stored.told }
+        Self { changes, since: stored.since.map(|time| time.0), is_alerted: stored.told }
     }
 }
 

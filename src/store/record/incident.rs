@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use api_health_core::AlertKind;
 use api_health_core::history::Story;
-use api_health_core::incident::{Incident, ToldTo};
+use api_health_core::incident::{DeliveredAlert, Incident};
 use serde::{Deserialize, Serialize};
 
 use super::evidence::{StoredEvidence, into_evidence};
@@ -32,11 +32,11 @@ pub(super) struct StoredIncident<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     confirmed_at: Option<Time>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    told: Vec<StoredTold<'a>>,
+    told: Vec<StoredDelivery<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredTold<'a> {
+struct StoredDelivery<'a> {
     channel: Cow<'a, str>,
     #[serde(with = "KindWord")]
     kind: AlertKind,
@@ -74,7 +74,7 @@ impl<'a> From<&'a Incident> for StoredIncident<'a> {
             owed_to: incident.owed_to.iter().map(|channel| channel.as_str().into()).collect(),
             reminders: incident.reminders,
             confirmed_at: incident.confirmed_at.map(Time),
-            told: incident.told.iter().map(StoredTold::from).collect(),
+            told: incident.delivered.iter().map(StoredDelivery::from).collect(),
             evidence: incident.evidence.as_deref().map(StoredEvidence::from),
         }
     }
@@ -91,20 +91,20 @@ impl StoredIncident<'_> {
             owed_to: self.owed_to.into_iter().map(Cow::into_owned).collect(),
             reminders: self.reminders,
             confirmed_at: self.confirmed_at.map(|at| at.0),
-            told: self.told.into_iter().map(ToldTo::from).collect(),
+            delivered: self.told.into_iter().map(DeliveredAlert::from).collect(),
             evidence: into_evidence(self.evidence),
         }
     }
 }
 
-impl<'a> From<&'a ToldTo> for StoredTold<'a> {
-    fn from(told: &'a ToldTo) -> Self {
+impl<'a> From<&'a DeliveredAlert> for StoredDelivery<'a> {
+    fn from(told: &'a DeliveredAlert) -> Self {
         Self { channel: told.channel.as_str().into(), kind: told.kind, at: Time(told.at) }
     }
 }
 
-impl From<StoredTold<'_>> for ToldTo {
-    fn from(stored: StoredTold<'_>) -> Self {
+impl From<StoredDelivery<'_>> for DeliveredAlert {
+    fn from(stored: StoredDelivery<'_>) -> Self {
         Self { channel: stored.channel.into_owned(), kind: stored.kind, at: stored.at.0 }
     }
 }

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use api_health_core::incident::Ended;
-use api_health_core::recent::{Recent, Run, Told};
+use api_health_core::recent::{Recent, RecentAlert, Run};
 use api_health_core::{AlertKind, Timestamp, Verdict};
 
 /// As text; empty where there are none.
@@ -22,16 +22,16 @@ pub(super) fn outcomes(recent: &Recent) -> Cow<'static, str> {
 
 /// As text; empty where there are none.
 pub(super) fn alerts(recent: &Recent) -> Cow<'static, str> {
-    let told = recent.told().map(|told| {
-        let (happened, detected) = (told.happened_at.as_millis(), told.detected_at.as_millis());
-        format!("{}@{happened}{:+}", told.kind.as_str(), i128::from(detected) - i128::from(happened))
+    let alerts = recent.alerts().map(|alert| {
+        let (happened, detected) = (alert.happened_at.as_millis(), alert.detected_at.as_millis());
+        format!("{}@{happened}{:+}", alert.kind.as_str(), i128::from(detected) - i128::from(happened))
     });
-    told.collect::<Vec<_>>().join(" ").into()
+    alerts.collect::<Vec<_>>().join(" ").into()
 }
 
 /// Reads both. What makes no sense is left out: nothing is decided by it.
 pub(super) fn read(outcomes: &str, alerts: &str) -> Recent {
-    Recent::of(outcomes.split(' ').filter_map(run), alerts.split(' ').filter_map(told))
+    Recent::of(outcomes.split(' ').filter_map(run), alerts.split(' ').filter_map(alert))
 }
 
 /// As text; empty where there are none.
@@ -57,12 +57,12 @@ fn run(text: &str) -> Option<Run> {
     Some(Run::new(verdict, status_code, count.parse().ok().filter(|count| *count > 0)?, first_at))
 }
 
-fn told(text: &str) -> Option<Told> {
+fn alert(text: &str) -> Option<RecentAlert> {
     let (kind, times) = text.split_once('@')?;
     let sign = times.rfind(['+', '-']).filter(|at| *at > 0)?;
     let happened: i64 = times[..sign].parse().ok()?;
     let detected = i128::from(happened).checked_add(times[sign..].parse().ok()?)?;
-    Some(Told {
+    Some(RecentAlert {
         kind: AlertKind::parse(kind)?,
         happened_at: Timestamp::from_millis(happened),
         detected_at: Timestamp::from_millis(i64::try_from(detected).ok()?),
@@ -85,9 +85,12 @@ mod tests {
     fn what_stands_in_the_table_is_this_and_nonsense_is_left_out() {
         let at = Timestamp::from_millis(1_795_332_600_000);
         let runs = [Run::new(Verdict::Pass, Some(200), 1_440, at), Run::new(Verdict::Fail, None, 2, at)];
-        let told =
-            Told { kind: AlertKind::Down, happened_at: at, detected_at: Timestamp::from_millis(1_795_332_605_000) };
-        let recent = Recent::of(runs, [told]);
+        let alert = RecentAlert {
+            kind: AlertKind::Down,
+            happened_at: at,
+            detected_at: Timestamp::from_millis(1_795_332_605_000),
+        };
+        let recent = Recent::of(runs, [alert]);
         assert_eq!(outcomes(&recent), "p200*1440@1795332600 f*2@1795332600");
         assert_eq!(alerts(&recent), "down@1795332600000+5000");
         assert_eq!(read(&outcomes(&recent), &alerts(&recent)), recent);

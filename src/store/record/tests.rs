@@ -8,9 +8,9 @@ use api_health_core::evidence::Certificate;
 use api_health_core::flap::Flap;
 use api_health_core::history::Story;
 use api_health_core::hold::Held;
-use api_health_core::incident::{Ended, Incident, ToldTo};
+use api_health_core::incident::{DeliveredAlert, Ended, Incident};
 use api_health_core::maintenance::Maintenance;
-use api_health_core::recent::{Recent, Run, Told};
+use api_health_core::recent::{Recent, RecentAlert, Run};
 use api_health_core::{Alert, AlertKind, Evidence, PhaseTimes};
 use proptest::prelude::*;
 use serde_json::json;
@@ -74,7 +74,7 @@ fn down_and_owed() -> ApiState {
         evidence: None,
         reminders: 0,
         confirmed_at: None,
-        told: Vec::new(),
+        delivered: Vec::new(),
     };
     let alert = Alert {
         alert_id: Alert::id(&incident.incident_id, AlertKind::Down),
@@ -130,7 +130,7 @@ fn down_and_owed() -> ApiState {
         missed_ticks: 3,
         held: None,
         flap: None,
-        closed: vec![],
+        awaiting_history: vec![],
         ended: Ended::default(),
         maintenance: None,
     }
@@ -155,7 +155,7 @@ fn holding() -> ApiState {
         flap: Some(Box::new(Flap {
             changes: vec![at("2026-11-22T07:30:05Z"), at("2026-11-22T07:40:05.250Z")],
             since: Some(at("2026-11-22T07:40:05.250Z")),
-            is_told: true,
+            is_alerted: true,
         })),
         maintenance: Some(Box::new(Maintenance {
             since: at("2026-11-22T07:39:00Z"),
@@ -222,7 +222,7 @@ fn explained() -> ApiState {
     let began = incident.started_at;
     state.owed[0].alert.evidence = Some(evidence);
     let runs = [Run::new(Verdict::Fail, Some(503), 2, began), Run::new(Verdict::Pass, Some(200), 86_400, at)];
-    state.recent = Recent::of(runs, [Told { kind: AlertKind::Down, happened_at: began, detected_at: at }]);
+    state.recent = Recent::of(runs, [RecentAlert { kind: AlertKind::Down, happened_at: began, detected_at: at }]);
     state
 }
 
@@ -232,8 +232,8 @@ fn closed() -> ApiState {
     let mut incident = *told.incident.unwrap();
     let (began_at, ended_at) = (incident.started_at, at("2026-11-22T07:31:00Z"));
     incident.confirmed_at = Some(at("2026-11-22T07:30:05.900Z"));
-    incident.told =
-        vec![ToldTo { channel: "webhook".into(), kind: AlertKind::Down, at: at("2026-11-22T07:30:06.100Z") }];
+    incident.delivered =
+        vec![DeliveredAlert { channel: "webhook".into(), kind: AlertKind::Down, at: at("2026-11-22T07:30:06.100Z") }];
     let end_confirmed_at = at("2026-11-22T07:31:05.200Z");
     ApiState {
         version: 10,
@@ -241,7 +241,7 @@ fn closed() -> ApiState {
         status: Status::Up,
         since: Some(ended_at),
         last_alerted: Status::Up,
-        closed: vec![Story {
+        awaiting_history: vec![Story {
             incident,
             began_at,
             ended_at,
@@ -259,7 +259,7 @@ fn who_does_not_know_what_waits_for_history_reads_the_rest() {
     let mut json: Value = serde_json::from_str(&golden("v2/closed.json")).unwrap();
     assert_eq!(json["schema"], 2, "an older version takes it for one of its own, and leaves out what it does not know");
     json.as_object_mut().unwrap().remove("closed");
-    assert_eq!(read_value(&json), Ok(ApiState { closed: vec![], ..closed() }));
+    assert_eq!(read_value(&json), Ok(ApiState { awaiting_history: vec![], ..closed() }));
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn the_list_of_fields_is_that_of_a_record() {
         error: Some("e".into()),
     });
     state.recent = explained().recent;
-    state.closed = closed().closed;
+    state.awaiting_history = closed().awaiting_history;
     state.ended = Ended::of([7]);
     let Value::Object(written) = serde_json::to_value(StateRecord::from(&state)).unwrap() else { panic!("an object") };
     let mut written: Vec<&str> = written.keys().map(String::as_str).collect();

@@ -253,7 +253,7 @@ fn steps_to_come(view: &ApiView) -> Vec<(Timestamp, String)> {
 fn steps_of(incident: &Incident, began_at: Timestamp) -> Vec<(Timestamp, String)> {
     let mut steps = vec![(began_at, "The first probe failed.".to_owned())];
     steps.extend(incident.confirmed_at.map(|at| (at, "The outage was confirmed.".into())));
-    steps.extend(incident.told.iter().map(|told| {
+    steps.extend(incident.delivered.iter().map(|told| {
         let late = span(told.at.since(incident.confirmed_at.unwrap_or(began_at)));
         let (channel, kind) = (text::line(&told.channel, 80), told.kind.as_str());
         (told.at, format!("{channel} took the alert “{kind}”, {late} after it was due."))

@@ -8,7 +8,7 @@ use api_health_actors::testkit::{self, MemoryHistory};
 use api_health_core::evidence::Evidence;
 use api_health_core::figures::CertificateEnds;
 use api_health_core::history::{Note, NoteKind};
-use api_health_core::incident::{Incident, ToldTo};
+use api_health_core::incident::{DeliveredAlert, Incident};
 use api_health_core::state::{LastProbe, Streak, Toward};
 use api_health_core::view::{ApiView, Condition, Trouble};
 use api_health_core::{AlertKind, ApiId, PhaseTimes, ProbeFigures, Secret, Status, Timestamp, Verdict};
@@ -318,11 +318,11 @@ fn what_people_wrote_and_what_was_seen_is_shown_to_those_who_may_see_it() {
     figures.phases.add(&PhaseTimes { connect: ms(20), first_byte: ms(50), ..PhaseTimes::default() });
     view.figures = Some(figures);
     let id = format!("a.{}.3", ago(180).as_millis());
-    let told = ToldTo { channel: "sns".into(), kind: AlertKind::Down, at: ago(160) };
+    let told = DeliveredAlert { channel: "sns".into(), kind: AlertKind::Down, at: ago(160) };
     let evidence =
         Evidence { seen_at: ago(170), status_line: Some("HTTP/1.1 503 hunter22".into()), ..Evidence::default() };
     let open = view.incident.as_mut().unwrap();
-    (open.confirmed_at, open.told, open.evidence) = (Some(ago(170)), vec![told], Some(Arc::new(evidence)));
+    (open.confirmed_at, open.delivered, open.evidence) = (Some(ago(170)), vec![told], Some(Arc::new(evidence)));
     let text = "the disk is <full>".to_owned();
     let note = Note { incident_id: id.clone(), at: ago(60), by: "ann".into(), kind: Some(NoteKind::Identified), text };
     history.put(note.item().unwrap());

@@ -10,7 +10,7 @@ use api_health_actors::testkit::store::MemoryStore;
 use api_health_core::delivery::{Delivery, OwedAlert};
 use api_health_core::evidence::Certificate;
 use api_health_core::incident::{Ended, Incident};
-use api_health_core::recent::{Recent, Run, Told};
+use api_health_core::recent::{Recent, RecentAlert, Run};
 use api_health_core::state::{LastProbe, Streak};
 use api_health_core::{
     Alert, AlertKind, ApiId, ApiState, Evidence, PhaseTimes, Status, Timestamp, Toward, Verdict, invariant,
@@ -190,11 +190,11 @@ pub(crate) fn rich(name: &str, version: u64) -> ApiState {
         evidence: None,
         reminders: 0,
         confirmed_at: None,
-        told: Vec::new(),
+        delivered: Vec::new(),
     };
     let incident = Incident { evidence: Some(Arc::new(evidence(began))), ..incident };
     let runs = [Run::new(Verdict::Fail, None, 2, began), Run::new(Verdict::Pass, Some(200), u32::MAX, began)];
-    let told = Told { kind: AlertKind::Closed, happened_at: began, detected_at: began };
+    let told = RecentAlert { kind: AlertKind::Closed, happened_at: began, detected_at: began };
     let state = ApiState {
         version,
         recent: Recent::of(runs, [told]),

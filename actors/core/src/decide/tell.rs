@@ -28,27 +28,27 @@ pub(super) fn tell(
 ) -> Decision {
     let next = &mut decision.next;
     let calm = next.flap.as_mut().filter(|flap| flap.has_calmed(policy.flap, now));
-    let mut is_over = calm.map(|flap| (flap.since, flap.is_told) = (None, false)).is_some();
-    let is_untold_outage = next.status == Status::Down && next.last_alerted != Status::Down;
+    let mut is_over = calm.map(|flap| (flap.since, flap.is_alerted) = (None, false)).is_some();
+    let is_new_outage = next.status == Status::Down && next.last_alerted != Status::Down;
     // Only an outage waits for what its parent is found to be.
-    let outer = policy.hold.filter(|hold| is_untold_outage || !matches!(hold, Hold::ParentUnsure(_)));
+    let outer = policy.hold.filter(|hold| is_new_outage || !matches!(hold, Hold::ParentUnsure(_)));
     let flapping = next.is_flapping().then_some(&Hold::Flapping);
     if let Some(hold) = outer.or(flapping) {
         if let Some(held) = next.held.as_mut().filter(|_| decision.kind == DecisionKind::Confirmed) {
             held.why = hold.to_string();
         }
-        let untold = next.flap.as_mut().filter(|flap| flap.since.is_some() && !flap.is_told);
-        if let Some(flap) = untold.filter(|_| outer.is_none()) {
-            flap.is_told = true;
+        let unalerted = next.flap.as_mut().filter(|flap| flap.since.is_some() && !flap.is_alerted);
+        if let Some(flap) = unalerted.filter(|_| outer.is_none()) {
+            flap.is_alerted = true;
             return released(decision).flapping(policy, channels, now);
         }
         return if is_over { released(decision) } else { decision };
     }
     let held = next.held.take();
     is_over |= held.is_some();
-    let is_told = (next.last_alerted == Status::Down) == (next.status == Status::Down);
+    let is_alerted = (next.last_alerted == Status::Down) == (next.status == Status::Down);
     let decision = if is_over { released(decision) } else { decision };
-    match held.filter(|_| !is_told) {
+    match held.filter(|_| !is_alerted) {
         Some(held) => decision.change(*held, outcome, policy, channels, now),
         None => decision.remind(outcome, policy, channels, now),
     }
@@ -99,12 +99,12 @@ impl Decision {
     fn flapping(self, policy: &Policy<'_>, channels: &[String], now: Timestamp) -> Self {
         let Some(flap) = policy.flap else { return self };
         let window = flap.window.as_secs();
-        let told = if self.next.last_alerted == Status::Down { "down" } else { "up" };
+        let last = if self.next.last_alerted == Status::Down { "down" } else { "up" };
         let incident = Incident {
             incident_id: Incident::id(policy.api_id, now, self.next.version.saturating_add(1)),
             started_at: now,
             reason: format!(
-                "more than {} changes within {window} s; told last as {told}. Its alerts are held until it is steady; if it is not {told} then, that is \
+                "more than {} changes within {window} s; told last as {last}. Its alerts are held until it is steady; if it is not {last} then, that is \
                  told",
                 flap.changes
             ),
@@ -113,7 +113,7 @@ impl Decision {
             owed_to: Vec::new(),
             reminders: 0,
             confirmed_at: None,
-            told: Vec::new(),
+            delivered: Vec::new(),
             evidence: None,
         };
         let alert = Alert { previous_status: self.next.status, ..about(&incident, AlertKind::Flapping, policy, now) };

@@ -262,7 +262,7 @@ pub(super) mod tests {
         assert!(head + 24 * crate::history::hour::HOUR_BYTES_MAX + keys + rest <= 1_024, "the longest as well");
         let mut newer = day.encode();
         newer[0] = FORM + 1;
-        let told = Day::decode(day.day, &newer).unwrap_err().to_string();
-        assert_eq!(told, "it was written by a newer version of this program (form 2, this one reads 1)");
+        let error = Day::decode(day.day, &newer).unwrap_err().to_string();
+        assert_eq!(error, "it was written by a newer version of this program (form 2, this one reads 1)");
     }
 }

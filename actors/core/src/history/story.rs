@@ -1,6 +1,6 @@
 //! An incident that is over, with its story: what failed, when it was found, who was told when, and when it came back.
 //!
-//! It stays in the record of its API until history has it, so that kill -9 loses none ([`ApiState::closed`]).
+//! It stays in the record of its API until history has it, so that kill -9 loses none ([`ApiState::awaiting_history`]).
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::bytes::FormError;
 use crate::alert::{Alert, AlertKind};
 use crate::evidence::{Certificate, Evidence};
-use crate::incident::{Incident, ToldTo};
+use crate::incident::{DeliveredAlert, Incident};
 use crate::observation::PhaseTimes;
 use crate::state::ApiState;
 use crate::status::Status;
@@ -22,7 +22,7 @@ use crate::time::Timestamp;
 const FORM: u64 = 1;
 
 /// Stories that wait for history in one record; the oldest is dropped where there are more.
-pub const CLOSED_MAX: usize = 4;
+pub const AWAITING_HISTORY_MAX: usize = 4;
 
 /// A stretch of time in which an API was down, now over. An incident whose end was held, and that went on, has one for each stretch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Story {
     pub fn of(before: &ApiState, after: &ApiState, now: Timestamp) -> Option<Self> {
         let incident = before.incident.as_ref().filter(|_| after.status != Status::Down)?;
         let is_its_end = |alert: &Alert| alert.kind == AlertKind::Up && alert.incident_id == incident.incident_id;
-        let told_up = after.owed.last().filter(|owed| is_its_end(&owed.alert));
+        let owed_end = after.owed.last().filter(|owed| is_its_end(&owed.alert));
         Some(Self {
             incident: Incident::clone(incident),
             began_at: before.since.unwrap_or(incident.started_at),
@@ -55,7 +55,7 @@ impl Story {
             end_confirmed_at: now,
             is_closed: after.status == Status::Unknown,
             excluded_ms: 0,
-            end_evidence: told_up.and_then(|owed| owed.alert.evidence.clone()),
+            end_evidence: owed_end.and_then(|owed| owed.alert.evidence.clone()),
         })
     }
 
@@ -63,7 +63,7 @@ impl Story {
     pub fn encode(&self) -> Vec<u8> {
         let incident = &self.incident;
         let told = incident
-            .told
+            .delivered
             .iter()
             .map(|told| json!({ "channel": told.channel, "kind": told.kind.as_str(), "at": told.at.as_millis() }));
         let mut story = json!({
@@ -111,7 +111,7 @@ impl Story {
 
 fn read(story: &Value) -> Option<Story> {
     let told = story["told"].as_array()?.iter().map(|told| {
-        Some(ToldTo {
+        Some(DeliveredAlert {
             channel: words(&told["channel"])?,
             kind: AlertKind::parse(told["kind"].as_str()?)?,
             at: time(&told["at"])?,
@@ -128,7 +128,7 @@ fn read(story: &Value) -> Option<Story> {
         owed_to: Vec::new(),
         evidence: evidence("evidence"),
         reminders: number(&story["reminders"])?,
-        told: told.collect::<Option<_>>()?,
+        delivered: told.collect::<Option<_>>()?,
     };
     Some(Story {
         incident,

@@ -193,7 +193,7 @@ impl Keeper {
                     self.log.push(LogEvent::Adopted { api_id: api_id.clone(), version, lines_left_out });
                 }
                 self.on_adopted(api_id, forgot, &outages, now);
-                self.note_open_or_closed(api_id);
+                self.note_open_or_ended(api_id);
             }
         }
         self.note_outbox(api_id);

@@ -21,7 +21,7 @@ use crate::status::Status;
 enum Step {
     Nothing,
     /// The certificate ends soon: tell so, for the first time or again.
-    Tell(Crossed),
+    Alert(Crossed),
     /// It is as it was told before, and ends a streak of good ones.
     Still(Crossed),
     /// A good one.
@@ -30,22 +30,22 @@ enum Step {
 
 /// What follows, given what was told before. A threshold that was crossed before the last one that was told, or before the certificate
 /// was last seen renewed, is old news: of two servers behind one name, one may still have the old certificate.
-fn step(told: Option<&ApiState>, crossed: Option<Crossed>) -> Step {
-    let is_told = told.is_some_and(|state| state.status == Status::Down);
-    match (told, crossed) {
+fn step(advisory: Option<&ApiState>, crossed: Option<Crossed>) -> Step {
+    let is_alerted = advisory.is_some_and(|state| state.status == Status::Down);
+    match (advisory, crossed) {
         (_, None) => {
-            if is_told {
+            if is_alerted {
                 Step::Good
             } else {
                 Step::Nothing
             }
         }
         (Some(state), Some(crossed)) if state.since.is_some_and(|since| crossed.at <= since) => {
-            if is_told && state.is_suspect() { Step::Still(crossed) } else { Step::Nothing }
+            if is_alerted && state.is_suspect() { Step::Still(crossed) } else { Step::Nothing }
         }
         // An outbox tells beginnings and ends in turn: the next waits until the last one is out.
-        (Some(state), Some(_)) if is_told && !state.owed.is_empty() => Step::Nothing,
-        (_, Some(crossed)) => Step::Tell(crossed),
+        (Some(state), Some(_)) if is_alerted && !state.owed.is_empty() => Step::Nothing,
+        (_, Some(crossed)) => Step::Alert(crossed),
     }
 }
 
@@ -67,23 +67,23 @@ impl Keeper {
         if !self.owned.owns(&what.api_id) {
             return;
         }
-        let told = self.ledger.get(&what.api_id).map(|entry| &entry.state);
-        let told_reason = told.and_then(|state| state.incident.as_ref()).map(|incident| &incident.reason);
-        if crossed.is_none() && told_reason.is_some_and(|reason| reason.ends_with(&validity.not_after.to_string())) {
+        let advisory = self.ledger.get(&what.api_id).map(|entry| &entry.state);
+        let known_reason = advisory.and_then(|state| state.incident.as_ref()).map(|incident| &incident.reason);
+        if crossed.is_none() && known_reason.is_some_and(|reason| reason.ends_with(&validity.not_after.to_string())) {
             // The very certificate of which it was told.
             return self.close_certificate(&api.api_id, "its certificate_days were changed", now);
         }
-        let step = step(told, crossed);
+        let step = step(advisory, crossed);
         let (reason, since) = match step {
             Step::Nothing => return,
-            Step::Tell(crossed) | Step::Still(crossed) => (Some(validity.ends_soon(now.wall)), crossed.at),
+            Step::Alert(crossed) | Step::Still(crossed) => (Some(validity.ends_soon(now.wall)), crossed.at),
             Step::Good => (None, now.wall),
         };
-        if let Step::Tell(_) = step {
+        if let Step::Alert(_) = step {
             let reason = validity.ends_soon(now.wall);
             self.log.push(LogEvent::CertificateEndsSoon { api_id: api.api_id.clone(), reason });
         }
-        let begins = matches!(step, Step::Tell(_));
+        let begins = matches!(step, Step::Alert(_));
         let outcome = self_outcome(reason, since, now.wall);
         self.decide_certificate(api, &what, validity, begins, &outcome, now);
     }
@@ -117,17 +117,17 @@ impl Keeper {
         }
         let channels = self.setup.routes.of(&what.api_id, Some(&api.tags));
         let mut decision = decide(&state, outcome, &what.policy(), &channels, now.wall);
-        let is_told = decision.next.status == Status::Down;
+        let is_alerted = decision.next.status == Status::Down;
         if let Some(owed) = decision.next.owed.last_mut().filter(|_| decision.enqueued) {
             // The alert bears the status that the API has by itself.
             owed.alert.previous_status = status;
-            if !is_told {
+            if !is_alerted {
                 owed.alert.reason = validity.is_good();
                 let (api_id, reason) = (api.api_id.clone(), validity.is_good());
                 self.log.push(LogEvent::CertificateRenewed { api_id, reason });
             }
         }
-        if is_told {
+        if is_alerted {
             self.certificates.insert(api.api_id.clone());
         } else {
             self.certificates.remove(&api.api_id);

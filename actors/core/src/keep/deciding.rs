@@ -44,13 +44,13 @@ impl Keeper {
         entry.figures = Some(outcome.figures);
         entry.state.missed_ticks = entry.state.missed_ticks.saturating_add(missed_ticks);
         entry.late_after = next_tick_in.and_then(|wait| beats::late_after(now.monotonic, wait, &api));
-        let may_be_told = holds::may_be_told(&entry.state, &api, outcome.verdict);
+        let may_alert = holds::may_alert(&entry.state, &api, outcome.verdict);
         self.beats.count_outcome();
         if self.given_up.contains(api_id) {
             self.on_prober_recovered(&api, now);
         }
         let fails = outcome.verdict == Verdict::Fail;
-        let hold = if may_be_told { self.hold(&api, outcome.started_at, fails, now) } else { None };
+        let hold = if may_alert { self.hold(&api, outcome.started_at, fails, now) } else { None };
         let policy = Policy { hold: hold.as_ref(), ..api.policy_with_fingerprint(request_fingerprint) };
         let is_suspect = self.decide(&policy, &outcome, now).is_some();
         self.note_clarity(&api, &outcome, now);
@@ -91,7 +91,7 @@ impl Keeper {
     /// Applies a decision to the state in memory, and queues it for the store.
     pub(super) fn apply_decision(&mut self, api_id: &ApiId, mut decision: Decision, now: Moment) {
         if decision.must_store() {
-            self.note_closed(api_id, &mut decision, now);
+            self.note_for_history(api_id, &mut decision, now);
         }
         if decision.enqueued {
             self.with_outbox.insert(api_id.clone());

@@ -242,7 +242,7 @@ impl Keeper {
             (Some(entry), DeliveryResult::Delivered) => {
                 let is_news = entry.on_delivered(alert, channel, now.monotonic);
                 if is_news {
-                    entry.note_told(alert, channel, now.wall);
+                    entry.note_delivered(alert, channel, now.wall);
                     self.ledger.queue(api_id);
                 } else if unstored && alert.kind.starts_incident() {
                     // The decision was dropped meanwhile, for a record without this outage.

@@ -175,14 +175,14 @@ impl Entry {
     }
 
     /// Notes when a channel took an alert, in the incident that it is of.
-    pub(super) fn note_told(&mut self, alert: &Alert, channel: &str, at: Timestamp) {
+    pub(super) fn note_delivered(&mut self, alert: &Alert, channel: &str, at: Timestamp) {
         let state = &mut self.state;
         let open = state.incident.as_deref_mut();
         let held = state.held.as_mut().and_then(|held| held.ended.as_deref_mut());
-        let closed = state.closed.iter_mut().map(|story| &mut story.incident);
-        for incident in open.into_iter().chain(held).chain(closed) {
+        let waiting = state.awaiting_history.iter_mut().map(|story| &mut story.incident);
+        for incident in open.into_iter().chain(held).chain(waiting) {
             if incident.incident_id == alert.incident_id {
-                incident.note_told(channel, alert.kind, at);
+                incident.note_delivered(channel, alert.kind, at);
             }
         }
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::{Keeper, LogEvent};
 use crate::api::{ApiConfig, ApiId};
 use crate::decide::Decision;
-use crate::history::story::{CLOSED_MAX, Story};
+use crate::history::story::{AWAITING_HISTORY_MAX, Story};
 use crate::history::{HistoryItem, Recorder, Series, Slot, UtcDay, UtcMonth};
 use crate::maintenance;
 use crate::outcome::Outcome;
@@ -62,7 +62,7 @@ pub(super) struct HistoryQueue {
     turns: BTreeSet<(u64, Option<ApiId>)>,
     looked_at: Option<Timestamp>,
     /// APIs with incidents that are over and not stored.
-    closed: BTreeSet<ApiId>,
+    awaiting_history: BTreeSet<ApiId>,
     to_read: VecDeque<(ApiId, Wanted)>,
     reads: HashMap<u64, (ApiId, Wanted)>,
     to_write: VecDeque<ApiId>,
@@ -91,7 +91,7 @@ impl HistoryQueue {
         if let Some(turn) = self.turn(api_id) {
             self.turns.remove(&(turn, Some(api_id.clone())));
         }
-        self.closed.remove(api_id);
+        self.awaiting_history.remove(api_id);
         self.busy.remove(api_id);
     }
 
@@ -194,7 +194,7 @@ impl Keeper {
     }
 
     /// If a decision ends an incident, its story goes into the same record.
-    pub(super) fn note_closed(&mut self, api_id: &ApiId, decision: &mut Decision, now: Moment) {
+    pub(super) fn note_for_history(&mut self, api_id: &ApiId, decision: &mut Decision, now: Moment) {
         if self.history.setup.is_none() || api_id.is_self_monitoring() {
             return;
         }
@@ -204,21 +204,21 @@ impl Keeper {
         if let Some(recording) = self.ledger.get(api_id).and_then(|entry| entry.recording.as_ref()) {
             story.excluded_ms = recording.recorder.excluded_ms(&(story.began_at..story.ended_at));
         }
-        let closed = &mut decision.next.closed;
-        closed.push(story);
-        if closed.len() > CLOSED_MAX {
-            let dropped = closed.remove(0);
+        let waiting = &mut decision.next.awaiting_history;
+        waiting.push(story);
+        if waiting.len() > AWAITING_HISTORY_MAX {
+            let dropped = waiting.remove(0);
             let incident_id = dropped.incident.incident_id;
             self.log.push(LogEvent::IncidentDropped { api_id: api_id.clone(), incident_id });
         }
-        self.history.closed.insert(api_id.clone());
+        self.history.awaiting_history.insert(api_id.clone());
     }
 
     /// Another record is known of this API.
     pub(super) fn note_waiting_for_history(&mut self, api_id: &ApiId) {
-        let is_waiting = self.ledger.get(api_id).is_some_and(|entry| !entry.state.closed.is_empty());
+        let is_waiting = self.ledger.get(api_id).is_some_and(|entry| !entry.state.awaiting_history.is_empty());
         if is_waiting && self.history.setup.is_some() {
-            self.history.closed.insert(api_id.clone());
+            self.history.awaiting_history.insert(api_id.clone());
         }
     }
 }

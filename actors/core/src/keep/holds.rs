@@ -109,7 +109,7 @@ impl Holds {
 }
 
 /// Whether an alert may follow from an outcome with this verdict, so that it has to be known what holds it.
-pub(super) fn may_be_told(state: &ApiState, api: &ApiConfig, verdict: Verdict) -> bool {
+pub(super) fn may_alert(state: &ApiState, api: &ApiConfig, verdict: Verdict) -> bool {
     let is_as_known = match verdict {
         Verdict::Pass => state.status != Status::Down,
         Verdict::Fail => state.status == Status::Down && api.alerting.remind_after.is_none(),
@@ -301,16 +301,16 @@ impl Keeper {
     pub(super) fn note_held(&mut self, api_id: &ApiId, had_held: bool, is_enqueued: bool) {
         let Some(entry) = self.ledger.get_mut(api_id) else { return };
         let held = entry.state.held.as_ref();
-        let told = is_enqueued.then(|| entry.state.owed.last()).flatten().map(|owed| owed.alert.kind);
+        let alert = is_enqueued.then(|| entry.state.owed.last()).flatten().map(|owed| owed.alert.kind);
         match held {
             Some(held) if !had_held => {
                 self.log.push(LogEvent::Held { api_id: api_id.clone(), why: held.why.clone() });
             }
-            None if had_held => self.log.push(LogEvent::Released { api_id: api_id.clone(), told }),
+            None if had_held => self.log.push(LogEvent::Released { api_id: api_id.clone(), alert }),
             _ => {}
         }
         self.holds.note(&entry.state);
-        if told == Some(AlertKind::Down)
+        if alert == Some(AlertKind::Down)
             && let Some(names) = self.holds.dependents.get(api_id).map(in_words)
             && let Some(owed) = entry.state.owed.last_mut()
         {

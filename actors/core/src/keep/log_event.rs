@@ -34,7 +34,7 @@ pub enum LogEvent {
     /// A change of its status is confirmed, and its alert is held.
     Held { api_id: ApiId, why: String },
     /// Nothing is held any more. What was told of it; `None`: the changes cancelled each other.
-    Released { api_id: ApiId, told: Option<AlertKind> },
+    Released { api_id: ApiId, alert: Option<AlertKind> },
     /// The certificate of an API ends soon, and that is told.
     CertificateEndsSoon { api_id: ApiId, reason: String },
     /// It was renewed.

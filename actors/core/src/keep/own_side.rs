@@ -55,8 +55,8 @@ impl Keeper {
     pub fn on_own_side_status(&mut self, kind: OwnSideKind, fault: Option<String>, now: Moment) {
         self.own_side.is_well[kind as usize] = fault.is_none();
         let Some(fault) = fault else { return self.close_what_is_well(now) };
-        let is_told = self.own_side.open.iter().any(|api_id| kind.is_of(api_id));
-        let Some(shard) = self.owned.first().filter(|_| !is_told) else { return };
+        let is_alerted = self.own_side.open.iter().any(|api_id| kind.is_of(api_id));
+        let Some(shard) = self.owned.first().filter(|_| !is_alerted) else { return };
         let fault = format!("{fault}; {}", self.count_of_unclear());
         self.decide_own_side(kind, shard.number(), Some(fault), now);
     }
@@ -89,13 +89,13 @@ impl Keeper {
             what.name.clone_from(&incident.name);
         }
         self.decide_about(&what, fault, now, now.wall);
-        self.note_open_or_closed(&what.api_id);
+        self.note_open_or_ended(&what.api_id);
     }
 
     /// A record of the monitor's own is down, as it was stored.
     pub(super) fn note_open(&mut self, api_id: &ApiId) {
         if let Some(unclear) = api_id.unclear_api() {
-            self.unclear.told(unclear);
+            self.unclear.note_alerted(unclear);
         } else if let Some(api_id) = api_id.certificate_api() {
             self.certificates.insert(api_id);
         } else if api_id.shard_of_worker().is_some() || *api_id == ApiId::monitor_capacity() {
@@ -103,7 +103,7 @@ impl Keeper {
         }
     }
 
-    pub(super) fn note_open_or_closed(&mut self, api_id: &ApiId) {
+    pub(super) fn note_open_or_ended(&mut self, api_id: &ApiId) {
         if self.ledger.get(api_id).is_some_and(|entry| entry.state.incident.is_some()) {
             self.note_open(api_id);
         } else if let Some(unclear) = api_id.unclear_api() {

@@ -140,7 +140,7 @@ impl Keeper {
         self.own_side.has_capacity = fault.is_none();
         let what = SelfMonitored::capacity();
         self.update_self_monitored(&what, fault, now);
-        self.note_open_or_closed(&what.api_id);
+        self.note_open_or_ended(&what.api_id);
     }
 
     pub(super) fn update_self_monitored(&mut self, what: &SelfMonitored, fault: Option<String>, now: Moment) {

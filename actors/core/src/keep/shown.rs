@@ -74,11 +74,11 @@ impl Keeper {
     fn view(&self, entry: &Entry, now: Moment) -> ApiView {
         let api_id = &entry.state.api_id;
         let trouble = |id: &ApiId| self.ledger.get(id)?.state.incident.as_ref().map(|incident| Trouble::of(incident));
-        let told = |is_told: bool, id: fn(&ApiId) -> ApiId| is_told.then(|| trouble(&id(api_id))).flatten();
+        let trouble_if = |is_alerted: bool, id: fn(&ApiId) -> ApiId| is_alerted.then(|| trouble(&id(api_id))).flatten();
         let beside = Beside {
-            not_probed: told(self.given_up.contains(api_id), ApiId::monitor_prober),
+            not_probed: trouble_if(self.given_up.contains(api_id), ApiId::monitor_prober),
             unclear: trouble(&ApiId::monitor_unclear(api_id)),
-            certificate: told(self.certificates.contains(api_id), ApiId::monitor_certificate),
+            certificate: trouble_if(self.certificates.contains(api_id), ApiId::monitor_certificate),
         };
         let late_after = entry.late_after.map(|after| now.wall.plus(after.saturating_sub(now.monotonic)));
         ApiView {

@@ -41,9 +41,9 @@ struct Doubt {
 /// What is known of those of whom nothing can be told.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unclear {
-    /// Those that are not told yet.
+    /// Those without an alert yet.
     doubts: HashMap<ApiId, Doubt>,
-    told: HashSet<ApiId>,
+    alerted: HashSet<ApiId>,
     looked_at: Option<Duration>,
     scanned_at: Duration,
     /// When our own side was known last to be at fault for it.
@@ -56,16 +56,16 @@ impl Unclear {
         let unclear = api_id.unclear_api();
         let api_id = unclear.as_ref().unwrap_or(api_id);
         self.doubts.remove(api_id);
-        self.told.remove(api_id);
+        self.alerted.remove(api_id);
     }
 
     /// It was told, by a process before this one.
-    pub(super) fn told(&mut self, api_id: ApiId) {
-        self.told.insert(api_id);
+    pub(super) fn note_alerted(&mut self, api_id: ApiId) {
+        self.alerted.insert(api_id);
     }
 
     fn doubt(&mut self, api: &Arc<ApiConfig>, since: Timestamp, why: String, now: Moment) {
-        if self.told.contains(&api.api_id) {
+        if self.alerted.contains(&api.api_id) {
             return;
         }
         match self.doubts.get_mut(&api.api_id) {
@@ -110,7 +110,7 @@ impl Keeper {
         if !self.unclear.doubts.is_empty() {
             self.unclear.doubts.remove(&api.api_id);
         }
-        if !self.unclear.told.is_empty() && self.unclear.told.remove(&api.api_id) {
+        if !self.unclear.alerted.is_empty() && self.unclear.alerted.remove(&api.api_id) {
             let status = self.decide_unclear(api, None, now.wall, now);
             self.log.push(LogEvent::Clear { api_id: api.api_id.clone(), status });
         }
@@ -135,7 +135,7 @@ impl Keeper {
             }
             self.decide_unclear(&api, Some(why.clone()), since, now);
             self.log.push(LogEvent::Unclear { api_id: api.api_id.clone(), since, reason: why });
-            self.unclear.told.insert(api.api_id.clone());
+            self.unclear.alerted.insert(api.api_id.clone());
         }
         self.write_queued(now);
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Way;
 
 /// What lasts for so long is told.
-pub const TOLD_AFTER: Duration = Duration::from_secs(5);
+pub const REPORTED_AFTER: Duration = Duration::from_secs(5);
 
 /// It is told as over when all has been well for so long; twice as long each further time within [`LATELY`].
 pub const OVER_AFTER: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ pub const ASKED_EVERY: Duration = Duration::from_secs(3);
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 
 /// It is told again this often while it lasts, so that whoever hears of it may start anew.
-const TOLD_EVERY: Duration = Duration::from_secs(10);
+const REPORTED_EVERY: Duration = Duration::from_secs(10);
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub struct Watch {
     over_at: BTreeMap<Way, Duration>,
     well_since: Option<Duration>,
     /// When it was told last that it is so, while that stands.
-    told_at: Option<Duration>,
+    reported_at: Option<Duration>,
     /// How often it came lately, and when it came last.
     came: (u32, Duration),
     asked_at: Option<Duration>,
@@ -113,26 +113,26 @@ impl Watch {
         });
         let Some(oldest) = self.faults.values().min_by_key(|fault| fault.since) else { return self.look_well(now) };
         self.well_since = None;
-        let is_due = self.told_at.is_none_or(|at| now.saturating_sub(at) >= TOLD_EVERY);
-        if !is_due || (self.told_at.is_none() && now.saturating_sub(oldest.since) < TOLD_AFTER) {
+        let is_due = self.reported_at.is_none_or(|at| now.saturating_sub(at) >= REPORTED_EVERY);
+        if !is_due || (self.reported_at.is_none() && now.saturating_sub(oldest.since) < REPORTED_AFTER) {
             return None;
         }
-        if self.told_at.is_none() {
+        if self.reported_at.is_none() {
             let (times, last) = self.came;
             self.came = (if times > 0 && now.saturating_sub(last) < LATELY { times.saturating_add(1) } else { 1 }, now);
         }
-        self.told_at = Some(now);
+        self.reported_at = Some(now);
         Some(Step::Tell(oldest.words.clone()))
     }
 
     fn look_well(&mut self, now: Duration) -> Option<Step> {
         let well_for = now.saturating_sub(*self.well_since.get_or_insert(now));
-        let again = if self.told_at.is_some() { self.came.0.saturating_sub(1).min(8) } else { 0 };
+        let again = if self.reported_at.is_some() { self.came.0.saturating_sub(1).min(8) } else { 0 };
         let patience = OVER_AFTER.saturating_mul(1 << again).min(OVER_AFTER_MAX);
-        if (self.is_known && self.told_at.is_none()) || well_for < patience {
+        if (self.is_known && self.reported_at.is_none()) || well_for < patience {
             return None;
         }
-        (self.told_at, self.is_known, self.asked_at) = (None, true, None);
+        (self.reported_at, self.is_known, self.asked_at) = (None, true, None);
         Some(Step::Well)
     }
 }
@@ -146,9 +146,9 @@ mod tests {
     }
 
     /// What is told each second of a world that is ill when `is_ill` says so, and asked about each second.
-    fn told(seconds: u64, is_ill: impl Fn(u64) -> bool) -> Vec<(u64, bool)> {
+    fn reports(seconds: u64, is_ill: impl Fn(u64) -> bool) -> Vec<(u64, bool)> {
         let (mut watch, mut well_at, mut last) = (Watch::default(), None, None);
-        let mut told = Vec::new();
+        let mut reports = Vec::new();
         for second in 1..=seconds {
             if is_ill(second) {
                 watch.ill(Way::NETWORK, "gone", at(10), at(second));
@@ -164,23 +164,23 @@ mod tests {
                 None => continue,
             };
             if last.replace(is_gone) != Some(is_gone) {
-                told.push((second, is_gone));
+                reports.push((second, is_gone));
             }
         }
-        told
+        reports
     }
 
     #[test]
     fn what_lasts_is_told_once_and_once_when_it_is_over() {
-        assert_eq!(told(100, |second| (20..60).contains(&second)), [(6, false), (25, true), (65, false)]);
-        assert_eq!(told(100, |_| false), [(6, false)], "whoever was told by a process before this one");
+        assert_eq!(reports(100, |second| (20..60).contains(&second)), [(6, false), (25, true), (65, false)]);
+        assert_eq!(reports(100, |_| false), [(6, false)], "whoever was told by a process before this one");
     }
 
     #[test]
     fn what_comes_and_goes_is_no_storm() {
-        assert_eq!(told(3_600, |second| second % 6 < 3), [], "three seconds at a time, and never known to be well");
-        assert_eq!(told(3_600, |second| second > 10 && second % 6 < 3), [(6, false)]);
-        let hours = told(4 * 3_600, |second| second > 10 && second % 60 < 30);
+        assert_eq!(reports(3_600, |second| second % 6 < 3), [], "three seconds at a time, and never known to be well");
+        assert_eq!(reports(3_600, |second| second > 10 && second % 6 < 3), [(6, false)]);
+        let hours = reports(4 * 3_600, |second| second > 10 && second % 60 < 30);
         assert!(hours.len() < 20, "{hours:?}");
         assert!(hours.windows(2).all(|pair| pair[0].1 != pair[1].1));
     }

@@ -201,7 +201,7 @@ fn one_that_dies_too_often_is_given_up_loudly_tried_slowly_and_well_again_when_i
             "within seconds, and nothing of the API itself"
         );
         assert_eq!(world.targets.probed("a").len() - probes, 6, "five deaths are borne, the sixth is not");
-        let told = world.channels[0].told()[0].1.reason.clone();
+        let told = world.channels[0].delivered()[0].1.reason.clone();
         assert_eq!(
             told,
             "it died 6 times within 60 s and is tried again every 300 s from now on; the last time it panicked: planted"

@@ -8,11 +8,11 @@ use api_health_core::delivery::{Delivery, OWED_MAX, OwedAlert};
 use api_health_core::evidence::Certificate;
 use api_health_core::flap::Flap;
 use api_health_core::history::Story;
-use api_health_core::history::story::CLOSED_MAX;
+use api_health_core::history::story::AWAITING_HISTORY_MAX;
 use api_health_core::hold::Held;
-use api_health_core::incident::{Ended, Incident, ToldTo};
+use api_health_core::incident::{DeliveredAlert, Ended, Incident};
 use api_health_core::maintenance::Maintenance;
-use api_health_core::recent::{Recent, Run, Told};
+use api_health_core::recent::{Recent, RecentAlert, Run};
 use api_health_core::{Alert, AlertKind, Evidence, PhaseTimes};
 use proptest::option;
 use proptest::prelude::*;
@@ -136,7 +136,7 @@ fn recent() -> BoxedStrategy<Recent> {
     let run = (verdict, any::<Option<u16>>(), 1..u32::MAX, time())
         .prop_map(|(verdict, code, count, first_at)| Run::new(verdict, code, count, first_at));
     let told = (select(vec![AlertKind::Down, AlertKind::Up, AlertKind::Closed]), time(), time())
-        .prop_map(|(kind, happened_at, detected_at)| Told { kind, happened_at, detected_at });
+        .prop_map(|(kind, happened_at, detected_at)| RecentAlert { kind, happened_at, detected_at });
     (proptest::collection::vec(run, 0..6), proptest::collection::vec(told, 0..3))
         .prop_map(|(runs, told)| Recent::of(runs, told))
         .boxed()
@@ -146,7 +146,7 @@ fn recent() -> BoxedStrategy<Recent> {
 pub(super) fn state() -> impl Strategy<Value = ApiState> {
     let held = (text(), time(), any::<u32>().prop_map(|changes| changes.max(1)), any::<bool>());
     let flap = (proptest::collection::vec(time(), 0..4), option::of(time()), any::<bool>())
-        .prop_map(|(changes, since, is_told)| Flap { changes, since, is_told });
+        .prop_map(|(changes, since, is_alerted)| Flap { changes, since, is_alerted });
     let window = (time(), time(), select(vec!["", "new disks", "ü🦀"]).prop_map(str::to_owned))
         .prop_map(|(since, until, note)| Maintenance { since, until, note });
     (told(), option::of(held), option::of(flap), option::of(window)).prop_map(|(mut state, held, flap, maintenance)| {
@@ -183,16 +183,27 @@ fn told() -> impl Strategy<Value = ApiState> {
         });
     let incident = (text(), time(), text(), text(), text()).prop_map(|(incident_id, started_at, reason, name, url)| {
         let owed_to = vec!["sns".into()];
-        let (reminders, confirmed_at, told) = (3, None, vec![]);
-        Incident { incident_id, started_at, reason, name, url, owed_to, evidence: None, reminders, confirmed_at, told }
+        let (reminders, confirmed_at, delivered) = (3, None, vec![]);
+        Incident {
+            incident_id,
+            started_at,
+            reason,
+            name,
+            url,
+            owed_to,
+            evidence: None,
+            reminders,
+            confirmed_at,
+            delivered,
+        }
     });
-    let told_to = (text(), select(vec![AlertKind::Down, AlertKind::Up]), time());
-    let told_to = told_to.prop_map(|(channel, kind, at)| ToldTo { channel, kind, at }).boxed();
-    let told_to = proptest::collection::vec(told_to, 0..3);
-    let incident = (incident, option::of(evidence()), option::of(time()), told_to)
-        .prop_map(|(incident, evidence, confirmed_at, told)| {
+    let delivered_to = (text(), select(vec![AlertKind::Down, AlertKind::Up]), time());
+    let delivered_to = delivered_to.prop_map(|(channel, kind, at)| DeliveredAlert { channel, kind, at }).boxed();
+    let delivered_to = proptest::collection::vec(delivered_to, 0..3);
+    let incident = (incident, option::of(evidence()), option::of(time()), delivered_to)
+        .prop_map(|(incident, evidence, confirmed_at, delivered)| {
             let evidence = evidence.map(Arc::new);
-            Incident { evidence, confirmed_at, told, ..incident }
+            Incident { evidence, confirmed_at, delivered, ..incident }
         })
         .boxed();
     let end = (any::<(bool, u64)>(), option::of(evidence()));
@@ -207,21 +218,21 @@ fn told() -> impl Strategy<Value = ApiState> {
             end_evidence: evidence.map(Arc::new),
         },
     );
-    let closed = proptest::collection::vec(story, 0..=CLOSED_MAX).boxed();
+    let awaiting_history = proptest::collection::vec(story, 0..=AWAITING_HISTORY_MAX).boxed();
     let end = select(vec![AlertKind::Up, AlertKind::Closed]).prop_flat_map(owed).prop_map(ending).boxed();
     let withdrawn = owed(AlertKind::Closed).prop_map(withdrawing).boxed();
     // Boxed: the generators would not fit a test's stack.
     let outbox = (owed(AlertKind::Down).boxed(), end, 0..OWED_MAX, option::of(withdrawn));
     (
         (select(vec![Status::Unknown, Status::Up, Status::Down]), 1..u64::MAX, any::<u64>()),
-        (time(), incident, option::of(last), closed),
+        (time(), incident, option::of(last), awaiting_history),
         option::of((1..u32::MAX, time(), any::<u16>())),
         (outbox, prop_oneof![Just(0), any::<u64>()], recent(), any::<[u32; 2]>().prop_map(Ended::of)),
     )
         .prop_map(
             |(
                 (status, version, missed_ticks),
-                (since, incident, last_probe, closed),
+                (since, incident, last_probe, awaiting_history),
                 streak,
                 ((down, end, count, withdrawn), epoch, recent, ended),
             )| {
@@ -245,7 +256,7 @@ fn told() -> impl Strategy<Value = ApiState> {
                     incident: is_down.then_some(Box::new(incident)),
                     last_alerted,
                     owed: in_turn.chain(withdrawn).collect(),
-                    closed,
+                    awaiting_history,
                     ended,
                     last_probe,
                     recent,

@@ -43,8 +43,8 @@ fn longest_in_no_incident(error: &str) -> ApiState {
         hold: None,
     };
     let runs = std::iter::repeat_n(Run::new(Verdict::Inconclusive, Some(998), u32::MAX, end), RUNS_MAX);
-    let told = std::iter::repeat_n(
-        Told { kind: AlertKind::Closed, happened_at: end, detected_at: end.plus(Duration::from_secs(86_400)) },
+    let alerts = std::iter::repeat_n(
+        RecentAlert { kind: AlertKind::Closed, happened_at: end, detected_at: end.plus(Duration::from_secs(86_400)) },
         2,
     );
     let state = ApiState {
@@ -54,7 +54,7 @@ fn longest_in_no_incident(error: &str) -> ApiState {
         since: Some(end),
         streak: Some(Streak { toward: Toward::Down, request_fingerprint: u16::MAX, count: u32::MAX, first_at: end }),
         last_alerted: Status::Unknown,
-        recent: Recent::of(runs, told),
+        recent: Recent::of(runs, alerts),
         ended: Ended::of([u32::MAX; 2]),
         missed_ticks: u64::MAX,
         ..ApiState::unknown(api_id.clone())

@@ -102,10 +102,10 @@ impl Fleet<'_> {
             return Ok(());
         }
         // What was told while the store was away may be owed no longer when that is stored.
-        let is_told = |incident: &String, kind| one.lanes.keys().any(|(id, _)| *id == Alert::id(incident, kind));
+        let is_alerted = |incident: &String, kind| one.lanes.keys().any(|(id, _)| *id == Alert::id(incident, kind));
         let follows = |from: Option<&String>, to: Option<&String>| {
-            let is_over = |incident| is_told(incident, AlertKind::Up) || is_told(incident, AlertKind::Closed);
-            from == to || (from.is_none_or(is_over) && to.is_none_or(|incident| is_told(incident, AlertKind::Down)))
+            let is_over = |incident| is_alerted(incident, AlertKind::Up) || is_alerted(incident, AlertKind::Closed);
+            from == to || (from.is_none_or(is_over) && to.is_none_or(|incident| is_alerted(incident, AlertKind::Down)))
         };
         let mut told = told_outage(before);
         for alert in new.iter().filter(|alert| !alert.kind.is_aside() && !alert.is_withdrawal()) {
@@ -158,7 +158,7 @@ impl Fleet<'_> {
 
     /// At some probe that may have led to it, nothing surely held it.
     fn is_told_when_nothing_holds_it(&mut self, before: &ApiState, record: &ApiState, alert: &Alert) -> Checked {
-        let flaps = |state: &ApiState| state.flap.as_ref().and_then(|flap| flap.since.filter(|_| flap.is_told));
+        let flaps = |state: &ApiState| state.flap.as_ref().and_then(|flap| flap.since.filter(|_| flap.is_alerted));
         let is_flapping = flaps(before).is_some() && flaps(before) == flaps(record);
         let api_id = &record.api_id;
         if is_flapping && alert.kind != AlertKind::Reminder {

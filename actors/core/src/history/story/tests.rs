@@ -17,7 +17,7 @@ pub(crate) fn story(began_at: Timestamp, ended_at: Timestamp) -> Story {
             evidence: None,
             reminders: 1,
             confirmed_at: Some(began_at.plus(Duration::from_secs(5))),
-            told: vec![ToldTo { channel: "sns".into(), kind: AlertKind::Down, at: began_at }],
+            delivered: vec![DeliveredAlert { channel: "sns".into(), kind: AlertKind::Down, at: began_at }],
         },
         began_at,
         ended_at,
@@ -74,8 +74,11 @@ fn a_newer_one_is_refused_kindly_and_the_longest_is_an_item() {
     let mut longest = story(Timestamp::default(), Timestamp::default());
     let dear = |bytes: usize| "\\".repeat(bytes);
     longest.incident.reason = "🦀".repeat(crate::Outcome::REASON_CHARS_MAX);
-    longest.incident.told =
-        vec![ToldTo { channel: dear(80), kind: AlertKind::Up, at: Timestamp::default() }; Incident::TOLD_MAX];
+    longest.incident.delivered =
+        vec![
+            DeliveredAlert { channel: dear(80), kind: AlertKind::Up, at: Timestamp::default() };
+            Incident::DELIVERED_MAX
+        ];
     let seen = Evidence {
         addresses: vec![[0xff; 16].into(); crate::evidence::ADDRESSES_MAX],
         body_start: Some(dear(crate::evidence::BODY_SHOWN_BYTES_MAX)),

@@ -90,7 +90,7 @@ impl Keeper {
             Wanted::Incidents(month, days) => {
                 recording.is_month_asked = false;
                 let mut past = Past::of(items);
-                past.stories.extend(entry.state.closed.iter().cloned());
+                past.stories.extend(entry.state.awaiting_history.iter().cloned());
                 days.into_iter().for_each(|day| past.put(day));
                 let down_since = entry.state.since.filter(|_| entry.state.status == Status::Down);
                 let bytes = past.with_present(down_since, None).month(month).encode();

@@ -32,7 +32,7 @@ const TURNS_WITHIN: Duration = Duration::from_secs(5);
 const STOP_WITHIN: Duration = Duration::from_secs(4);
 
 /// The story of an incident waits so long for the channels to take its end.
-const TOLD_WITHIN: Duration = Duration::from_secs(60);
+const DELIVERED_WITHIN: Duration = Duration::from_secs(60);
 
 impl HistoryQueue {
     /// Those whose turn came since the last call.
@@ -77,7 +77,7 @@ impl Keeper {
         if now.monotonic < self.history.paused_until {
             return self.pump_history(now);
         }
-        for api_id in self.history.closed.clone() {
+        for api_id in self.history.awaiting_history.clone() {
             if self.story_that_is_complete(&api_id, now.wall) {
                 self.history.queue(&api_id);
             }
@@ -97,7 +97,7 @@ impl Keeper {
         let Some(entry) = self.ledger.get(api_id).filter(|entry| entry.unstored_since().is_none()) else {
             return false;
         };
-        entry.state.closed.iter().any(|story| is_complete(story, &entry.state, now) || self.shutting_down)
+        entry.state.awaiting_history.iter().any(|story| is_complete(story, &entry.state, now) || self.shutting_down)
     }
 
     pub(super) fn pump_history(&mut self, now: Moment) {
@@ -171,7 +171,7 @@ impl Keeper {
             }
         }
         let is_stored = entry.unstored_since().is_none();
-        for story in entry.state.closed.iter().filter(|_| is_stored) {
+        for story in entry.state.awaiting_history.iter().filter(|_| is_stored) {
             if shutting_down || is_complete(story, &entry.state, now.wall) {
                 let slot = Slot::Incident { started_at: story.began_at, api_id: api_id.clone() };
                 let kept_until = Some(story.ended_at.plus(INCIDENTS_KEPT));
@@ -233,7 +233,7 @@ impl Keeper {
             }
             // One that fails among others waits for its next turn.
             Some(error) => {
-                self.history.closed.retain(|api_id| !failed.contains(api_id));
+                self.history.awaiting_history.retain(|api_id| !failed.contains(api_id));
                 if let Some(lines_left_out) = self.history.failing.allow(now.monotonic) {
                     self.log.push(LogEvent::HistoryFailed { error: error.to_string(), lines_left_out });
                 }
@@ -248,10 +248,10 @@ impl Keeper {
     /// History has it: its record need not keep it any longer. That may wait for the next checkpoint, since it would only be written again.
     fn story_stored(&mut self, api_id: &ApiId, began_at: Timestamp, now: Monotonic) {
         let Some(entry) = self.ledger.get_mut(api_id) else { return };
-        entry.state.closed.retain(|story| story.began_at != began_at);
+        entry.state.awaiting_history.retain(|story| story.began_at != began_at);
         entry.dirty = true;
-        if entry.state.closed.is_empty() {
-            self.history.closed.remove(api_id);
+        if entry.state.awaiting_history.is_empty() {
+            self.history.awaiting_history.remove(api_id);
         }
         if self.flushing {
             self.ledger.queue(api_id);
@@ -266,7 +266,7 @@ impl Keeper {
             return;
         }
         let is_meant = |shard: &Shard| shards.is_none_or(|shards| shards.contains(shard));
-        let has_any = |entry: &Entry| entry.recording.is_some() || !entry.state.closed.is_empty();
+        let has_any = |entry: &Entry| entry.recording.is_some() || !entry.state.awaiting_history.is_empty();
         let ids = self.matching_ids(|entry| has_any(entry) && is_meant(&self.owned.shard(&entry.state.api_id)));
         for api_id in ids {
             self.account_history(&api_id, now);
@@ -295,5 +295,5 @@ impl Keeper {
 /// Nobody is owed anything of it, or has not been for long.
 fn is_complete(story: &Story, state: &ApiState, now: Timestamp) -> bool {
     let is_owed = state.owed.iter().any(|owed| owed.alert.incident_id == story.incident.incident_id);
-    !is_owed || now.since(story.end_confirmed_at) >= TOLD_WITHIN
+    !is_owed || now.since(story.end_confirmed_at) >= DELIVERED_WITHIN
 }

@@ -1,7 +1,7 @@
 //! What is recorded, on its way to where it is kept: an incident waits in its record, figures do not wait for ever, and nobody waits for them.
 
 use super::*;
-use crate::history::story::CLOSED_MAX;
+use crate::history::story::AWAITING_HISTORY_MAX;
 use crate::history::{Day, Past, Story, UtcDay, UtcMonth};
 
 /// Where history is kept.
@@ -86,15 +86,15 @@ fn an_incident_stays_in_its_record_until_history_has_it() {
     let mut desk = Desk::with(setup_with_history(), &["shop"]);
     let mut archive = Archive { is_dead: true, ..Archive::default() };
     outage(&mut desk);
-    let closed = desk.stored("shop").closed.clone();
-    let [story] = &closed[..] else { panic!("{closed:?}") };
+    let waiting = desk.stored("shop").awaiting_history.clone();
+    let [story] = &waiting[..] else { panic!("{waiting:?}") };
     assert_eq!(story.ended_at.since(story.began_at), Duration::from_millis(30_002));
     for _ in 0..50 {
         archive.answers(&mut desk);
         desk.wait(2);
         desk.all_goes_well();
     }
-    assert_eq!((desk.stored("shop").closed.len(), archive.writes), (1, 0));
+    assert_eq!((desk.stored("shop").awaiting_history.len(), archive.writes), (1, 0));
     assert!(desk.said(|line| matches!(line, LogEvent::HistoryFailed { .. })) > 0);
     // Another life has it from the record.
     let mut next = Desk::empty(setup_with_history());
@@ -104,7 +104,7 @@ fn an_incident_stays_in_its_record_until_history_has_it() {
     next.wait(1);
     archive.answers(&mut next);
     let stories = archive.past("shop").stories;
-    let told: Vec<_> = stories[0].incident.told.iter().map(|told| (told.channel.as_str(), told.kind)).collect();
+    let told: Vec<_> = stories[0].incident.delivered.iter().map(|told| (told.channel.as_str(), told.kind)).collect();
     assert_eq!(told, [("pager", AlertKind::Down), ("pager", AlertKind::Up)], "who was told of both ends");
     assert_eq!(
         (stories.len(), stories[0].began_at, stories[0].incident.confirmed_at),
@@ -114,7 +114,7 @@ fn an_incident_stays_in_its_record_until_history_has_it() {
     assert_eq!(archive.items.keys().filter(|(series, _)| *series == list).count(), 1, "and in the list of its month");
     next.wait(20);
     next.all_goes_well();
-    assert_eq!(next.stored("shop").closed, []);
+    assert_eq!(next.stored("shop").awaiting_history, []);
 }
 
 #[test]
@@ -136,12 +136,12 @@ fn a_story_waits_for_the_channels_to_take_its_end_and_not_for_ever() {
 #[test]
 fn a_record_keeps_few_incidents_and_says_which_one_it_dropped() {
     let mut desk = Desk::with(setup_with_history(), &["shop"]);
-    (0..=CLOSED_MAX).for_each(|_| outage(&mut desk));
-    assert_eq!(desk.stored("shop").closed.len(), CLOSED_MAX);
+    (0..=AWAITING_HISTORY_MAX).for_each(|_| outage(&mut desk));
+    assert_eq!(desk.stored("shop").awaiting_history.len(), AWAITING_HISTORY_MAX);
     assert_eq!(desk.said(|line| matches!(line, LogEvent::IncidentDropped { .. })), 1);
     let mut without = Desk::watching(&["shop"]);
     outage(&mut without);
-    assert_eq!(without.stored("shop").closed, [], "nobody waits where no history is kept");
+    assert_eq!(without.stored("shop").awaiting_history, [], "nobody waits where no history is kept");
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn a_month_that_is_over_is_stored_in_short_from_its_days_and_incidents() {
         archive.write(HistoryItem { series, slot, epoch: 1, kept_until: None, bytes: day.encode() }).unwrap();
     }
     outage(&mut desk);
-    let story: Story = desk.stored("shop").closed[0].clone();
+    let story: Story = desk.stored("shop").awaiting_history[0].clone();
     // On the second of December.
     desk.now += UtcDay::parse("2026-12-02").unwrap().starts_at().since(moment(desk.now).wall);
     for _ in 0..20 {

@@ -15,7 +15,7 @@ fn is_down(state: &mut ApiState) {
         owed_to: vec![],
         reminders: 0,
         confirmed_at: None,
-        told: Vec::new(),
+        delivered: Vec::new(),
         evidence: None,
     };
     (state.version, state.status, state.since) = (1, Status::Down, Some(Timestamp::default()));
