@@ -15,7 +15,7 @@ use std::time::Duration;
 use api_health_core::network::watch::Step;
 use api_health_core::network::{self, Blame, Crowd, Panel, Testimony, Watch, Way};
 use api_health_core::observation::Phase;
-use api_health_core::{Answer, ApiConfig, Failure, Kind, Observation, Timestamp};
+use api_health_core::{Answer, ApiConfig, Failure, Observation, Protocol, Timestamp};
 use tokio::time::timeout;
 
 use crate::ports::Witnesses;
@@ -167,7 +167,7 @@ impl OwnSide {
         }
         // A name that was found may stand in the hosts file, and is no sign; that one does not exist is.
         // And so is that of a name server that is watched, which is none of ours.
-        let is_lookup = api.kind() != Kind::Dns;
+        let is_lookup = api.protocol() != Protocol::Dns;
         if is_lookup && matches!(failure, Some(Failure::NameNotFound { .. } | Failure::NoAddress { .. })) {
             self.sign(Way::Lookup, now);
         }

@@ -10,7 +10,7 @@ use super::help::{
     INCIDENTS_NOTE_HELP, INCIDENTS_SHOW_HELP, MAINTENANCE_END_HELP, MAINTENANCE_LIST_HELP, MAINTENANCE_START_HELP,
     PROBE_HELP, STATUS_HELP, WEB_TOKEN_HELP, after_help,
 };
-use super::incidents::Kind;
+use super::incidents::NoteArg;
 use super::out::When;
 pub use apis::{AddArgs, ApisCommand, ImportArgs};
 
@@ -269,7 +269,7 @@ pub struct NoteArgs {
     pub text: String,
     /// How far things are
     #[arg(long, value_enum)]
-    pub kind: Option<Kind>,
+    pub kind: Option<NoteArg>,
     /// Who writes it [default: the user of this machine]
     #[arg(long, value_name = "NAME")]
     pub by: Option<String>,

@@ -23,7 +23,7 @@ use crate::store::history::READ_MAX;
 
 /// What a note says of an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
+pub enum NoteArg {
     /// Somebody looks for the cause
     Investigating,
     /// The cause is known
@@ -34,13 +34,13 @@ pub enum Kind {
     Resolved,
 }
 
-impl From<Kind> for NoteKind {
-    fn from(kind: Kind) -> Self {
+impl From<NoteArg> for NoteKind {
+    fn from(kind: NoteArg) -> Self {
         match kind {
-            Kind::Investigating => Self::Investigating,
-            Kind::Identified => Self::Identified,
-            Kind::Monitoring => Self::Monitoring,
-            Kind::Resolved => Self::Resolved,
+            NoteArg::Investigating => Self::Investigating,
+            NoteArg::Identified => Self::Identified,
+            NoteArg::Monitoring => Self::Monitoring,
+            NoteArg::Resolved => Self::Resolved,
         }
     }
 }

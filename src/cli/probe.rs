@@ -7,7 +7,7 @@ use api_health_actors::ports::Probe;
 use api_health_core::assertion::judge;
 use api_health_core::observation::{LocalFault, Phase};
 use api_health_core::outcome::{Outcome, Verdict};
-use api_health_core::{Answer, ApiConfig, ApiId, Failure, Kind, Observation};
+use api_health_core::{Answer, ApiConfig, ApiId, Failure, Observation, Protocol};
 use serde_json::{Value, json};
 
 use super::args::ProbeArgs;
@@ -120,9 +120,9 @@ fn failed_phase(answer: &Answer) -> Option<Phase> {
 
 /// `GET`, or `tcp` where nothing is requested.
 fn what(config: &ApiConfig) -> &'static str {
-    match config.kind() {
-        Kind::Http => config.method.as_str(),
-        kind => kind.as_str(),
+    match config.protocol() {
+        Protocol::Http => config.method.as_str(),
+        protocol => protocol.as_str(),
     }
 }
 
@@ -210,7 +210,7 @@ fn json_of(config: &ApiConfig, configured: bool, observation: &Observation, outc
         "schema": 1,
         "api_id": configured.then(|| config.api_id.as_str()),
         "name": configured.then_some(&*config.name),
-        "method": (config.kind() == Kind::Http).then(|| config.method.as_str()),
+        "method": (config.protocol() == Protocol::Http).then(|| config.method.as_str()),
         "url": config.url,
         "address": observation.address.map(|address| address.to_string()),
         "started_at": observation.started_at.to_string(),

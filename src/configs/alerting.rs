@@ -9,7 +9,7 @@ use api_health_core::{Alerting, ApiId, Timestamp};
 use serde_json::{Value, json};
 
 use super::cron_text::in_words;
-use super::field::{About, Context, Field, Kind, Parsed};
+use super::field::{About, Context, Field, Parsed, ValueKind};
 use super::kinds::{each, listed, parse_text};
 use super::span;
 use super::values::{ValueFault, quote};
@@ -21,12 +21,12 @@ pub(super) const WINDOW_CHARS_MAX: usize = 200;
 /// The most APIs that one depends on.
 pub(super) const PARENTS_MAX: usize = 20;
 
-const OF_WINDOWS: Kind = Kind::Texts {
+const OF_WINDOWS: ValueKind = ValueKind::Texts {
     most: WINDOWS_MAX,
     chars_max: WINDOW_CHARS_MAX,
     words: "at most 20 of at most 200 characters: cron fields, a time zone if it is not UTC, `for` and a time; or two times with `to` between them",
 };
-const OF_PARENTS: Kind = Kind::Texts {
+const OF_PARENTS: ValueKind = ValueKind::Texts {
     most: PARENTS_MAX,
     chars_max: ApiId::CHARS_MAX,
     words: "at most 20 api_ids of at most 80 characters",

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use api_health_core::asking::{Identity, Oauth};
-use api_health_core::{Asking, Kind, Secret};
+use api_health_core::{Asking, Protocol, Secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -35,7 +35,7 @@ const OF_TLS: [&str; 4] = ["server_name", "ca_certificates", "client_certificate
 /// Fields of which one is enough: each ends up in the header `Authorization`.
 const OF_AUTHORIZATION: [&str; 3] = ["basic_auth", "bearer_token", "oauth2"];
 
-impl Choice for Kind {
+impl Choice for Protocol {
     const ALL: &'static [Self] = &Self::ALL;
 
     fn as_str(self) -> &'static str {
@@ -49,8 +49,8 @@ pub(super) fn read(
     target: Option<&Target>,
     headers: &mut Vec<(String, Secret)>,
 ) -> Option<Box<Asking>> {
-    let kind = target.map(|target| target.kind).unwrap_or_default();
-    conflicts(reader, target, kind, headers);
+    let protocol = target.map(|target| target.protocol).unwrap_or_default();
+    conflicts(reader, target, protocol, headers);
     for (field, scheme) in [(&fields::BASIC_AUTH, "Basic"), (&fields::BEARER_TOKEN, "Bearer")] {
         if let Some(secret) = reader.get(field) {
             let credentials = match scheme {
@@ -81,7 +81,7 @@ pub(super) fn read(
     }
     let (secret_url, url_secrets) = target.and_then(|target| target.secret.clone()).unzip();
     let asking = Asking {
-        kind,
+        protocol,
         secret_url,
         url_secrets: url_secrets.unwrap_or_default(),
         connect_to: reader.get(&fields::CONNECT_TO),
@@ -95,37 +95,37 @@ pub(super) fn read(
     (asking != Asking::default()).then(|| Box::new(asking))
 }
 
-fn conflicts(reader: &mut RowReader<'_>, target: Option<&Target>, kind: Kind, headers: &[(String, Secret)]) {
+fn conflicts(reader: &mut RowReader<'_>, target: Option<&Target>, protocol: Protocol, headers: &[(String, Secret)]) {
     let row = reader.row;
     let has = |name: &str| row.fields.contains_key(name);
     let written = reader.get(&fields::KIND);
     let Some(target) = target else { return };
     if let Some(written) = written
-        && written != kind
+        && written != protocol
     {
-        let why = format!("does not fit url, which is of {}", kind.as_str());
+        let why = format!("does not fit url, which is of {}", protocol.as_str());
         let remedy = match written {
-            Kind::Http => "a url with http or https",
-            Kind::Tcp => "a url such as \"tcp://10.0.0.5:5432\"",
-            Kind::Tls => "a url such as \"tls://mail.example.com:993\"",
-            Kind::Dns => "a url such as \"dns://10.0.0.2/shop.example.com?type=AAAA\"",
+            Protocol::Http => "a url with http or https",
+            Protocol::Tcp => "a url such as \"tcp://10.0.0.5:5432\"",
+            Protocol::Tls => "a url such as \"tls://mail.example.com:993\"",
+            Protocol::Dns => "a url such as \"dns://10.0.0.2/shop.example.com?type=AAAA\"",
         };
         reader.push(fields::KIND.name, ValueFault::new(quote(written.as_str()), why, remedy));
     }
     let beside = |name: &str, why: &str, remedy: &str| ValueFault::new(name, why, remedy);
-    for name in OF_HTTP.into_iter().filter(|name| kind != Kind::Http && has(name)) {
-        let why = format!("is of HTTP, and url is of {}", kind.as_str());
+    for name in OF_HTTP.into_iter().filter(|name| protocol != Protocol::Http && has(name)) {
+        let why = format!("is of HTTP, and url is of {}", protocol.as_str());
         reader.push(name, beside(name, &why, "nothing: remove it"));
     }
     for name in OF_TLS.into_iter().filter(|name| !target.has_tls && has(name)) {
         reader.push(name, beside(name, "is of TLS, and url is not", "a url with https or tls, or nothing: remove it"));
     }
-    if has("expected_answers") && kind != Kind::Dns {
+    if has("expected_answers") && protocol != Protocol::Dns {
         let why = "is of DNS, and url is not";
         reader.push("expected_answers", beside("expected_answers", why, "a url with dns, or nothing: remove it"));
     }
-    if has("connect_to") && (kind == Kind::Dns || has("proxy")) {
-        let why = if kind == Kind::Dns {
+    if has("connect_to") && (protocol == Protocol::Dns || has("proxy")) {
+        let why = if protocol == Protocol::Dns {
             "stands beside a url of dns, which names its server"
         } else {
             "stands beside proxy"

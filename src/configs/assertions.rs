@@ -6,7 +6,7 @@ use api_health_core::assertion::{Assertion, AssertionFault};
 use api_health_core::certificate::DEFAULT_DAYS;
 use serde_json::{Value, json};
 
-use super::field::{About, Context, Field, Kind, Parsed};
+use super::field::{About, Context, Field, Parsed, ValueKind};
 use super::kinds::{each, parse_numbers, parse_text};
 use super::values::{ValueFault, quote};
 use crate::in_use::InUse;
@@ -20,7 +20,7 @@ pub const CERTIFICATE_DAYS_MAX: usize = 5;
 
 pub(super) const ASSERT: Field<Vec<Arc<Assertion>>> = Field::new(
     "assert",
-    Kind::TextOrTexts {
+    ValueKind::TextOrTexts {
         most: ASSERTIONS_MAX,
         chars_max: ASSERTION_CHARS_MAX,
         words: "an assertion, or a list of at most 20, each of at most 500 characters",
@@ -36,7 +36,7 @@ pub(super) const ASSERT: Field<Vec<Arc<Assertion>>> = Field::new(
 
 pub(super) const CERTIFICATE_DAYS: Field<Vec<u16>> = Field::new(
     "certificate_days",
-    Kind::Numbers {
+    ValueKind::Numbers {
         unit: "days",
         most: CERTIFICATE_DAYS_MAX,
         least: 1,

@@ -20,7 +20,7 @@ use crate::probe::guard::Allowed;
 pub struct About {
     /// The name that is written; of a setting with its section before it.
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: ValueKind,
     pub default: Unwritten,
     pub meaning: &'static str,
     /// A value as it is written in TOML.
@@ -33,7 +33,7 @@ pub struct About {
 
 /// What may be written, with its bounds. The words say what of them no number does.
 #[derive(Clone, Copy, Debug)]
-pub enum Kind {
+pub enum ValueKind {
     /// A whole number, both ends included.
     Number {
         unit: &'static str,
@@ -90,11 +90,14 @@ impl About {
     pub fn wanted(&self) -> String {
         let (kind, bounds, example) = (self.kind.name(), self.kind.bounds(), self.example);
         match self.kind {
-            Kind::Number { unit, least, most } => {
+            ValueKind::Number { unit, least, most } => {
                 format!("a {kind} of {unit} from {least} to {most}, such as {example}")
             }
-            Kind::Flag => kind.to_owned(),
-            Kind::Texts { .. } | Kind::Numbers { .. } | Kind::TextsByName { .. } | Kind::ListsByName { .. } => {
+            ValueKind::Flag => kind.to_owned(),
+            ValueKind::Texts { .. }
+            | ValueKind::Numbers { .. }
+            | ValueKind::TextsByName { .. }
+            | ValueKind::ListsByName { .. } => {
                 format!("a {kind}, such as {example} ({bounds})")
             }
             _ => format!("{kind}, such as {example} ({bounds})"),
@@ -102,7 +105,7 @@ impl About {
     }
 }
 
-impl Kind {
+impl ValueKind {
     /// As documentation and faults call it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -208,7 +211,7 @@ impl<T> Field<T> {
     /// An entry without its words.
     pub const fn new(
         name: &'static str,
-        kind: Kind,
+        kind: ValueKind,
         parse: fn(&Value, &About, &mut Context<'_>) -> Parsed<T>,
         show: fn(&T) -> Value,
     ) -> Self {
@@ -267,7 +270,9 @@ impl<T> Field<T> {
     pub fn built_in(&self) -> Option<T> {
         let Unwritten::Value(text) = self.about.default else { return None };
         let value = match self.about.kind {
-            Kind::Number { .. } | Kind::Numbers { .. } | Kind::Flag => serde_json::from_str(text).ok()?,
+            ValueKind::Number { .. } | ValueKind::Numbers { .. } | ValueKind::Flag => {
+                serde_json::from_str(text).ok()?
+            }
             _ => Value::from(text),
         };
         let schedules = &mut ScheduleCache::default();

@@ -6,10 +6,10 @@ use std::time::Duration;
 use api_health_core::asking::Oauth;
 use api_health_core::assertion::Assertion;
 use api_health_core::maintenance::Window;
-use api_health_core::{ApiId, IpFamily, Kind as AskingKind, Method, Secret, StatusSet};
+use api_health_core::{ApiId, IpFamily, Method, Protocol, Secret, StatusSet};
 use serde_json::{Value, json};
 
-use super::field::{About, Context, Field, Kind, Parsed, table};
+use super::field::{About, Context, Field, Parsed, ValueKind, table};
 use super::kinds::{Choice, choice, each, flag, listed, number, parse_text, seconds, secret, secret_text, text, words};
 use super::nearest;
 use super::target::{self, Target};
@@ -34,7 +34,7 @@ pub const ZONE_CHARS_MAX: usize = 64;
 table! { FIELDS
     API_ID: ApiId = Field::new(
             "api_id",
-            Kind::Text(ApiId::CHARS_MAX, "1 to 80 characters of A-Z a-z 0-9 . _ -"),
+            ValueKind::Text(ApiId::CHARS_MAX, "1 to 80 characters of A-Z a-z 0-9 . _ -"),
             api_id,
             |id| json!(id.as_str()),
         )
@@ -45,7 +45,7 @@ table! { FIELDS
         .otherwise("the api_id").also(&["title", "label", "description"]);
     URL: Target = Field::new(
             "url",
-            Kind::Text(urls::CHARS_MAX, "http, https, tcp, tls or dns with a host, at most 2048 characters"),
+            ValueKind::Text(urls::CHARS_MAX, "http, https, tcp, tls or dns with a host, at most 2048 characters"),
             target::parse,
             |target| json!(target.url),
         )
@@ -54,13 +54,13 @@ table! { FIELDS
             "\"https://shop.example.com/health\"",
         )
         .otherwise("required").also(&["uri", "endpoint", "address", "target"]);
-    KIND: AskingKind = choice("kind")
+    KIND: Protocol = choice("kind")
         .means(
             "What is done: an HTTP request, a TCP connection, a TLS handshake, or a question to a name server. The scheme of url says it too.",
             "\"tcp\"",
         )
         .default("http").also(&["type", "protocol", "check_type"]);
-    METHOD: Method = Field::new("method", Kind::Choice(words::<Method>), method, |method| json!(method.as_str()))
+    METHOD: Method = Field::new("method", ValueKind::Choice(words::<Method>), method, |method| json!(method.as_str()))
         .means("The HTTP method, in either case.", "\"HEAD\"")
         .default("GET").also(&["verb", "http_method"]);
     HEADERS: Vec<(String, Secret)> = Field::new("headers", OF_HEADERS, headers::parse, |_| json!("***"))
@@ -220,12 +220,12 @@ const CONNECT_TO_CHARS_MAX: usize = 260;
 /// The most records that an answer must hold.
 pub(super) const ANSWERS_MAX: usize = 20;
 
-const OF_OAUTH2: Kind = Kind::TextsByName {
+const OF_OAUTH2: ValueKind = ValueKind::TextsByName {
     most: 5,
     bytes_max: 2048,
     words: "at most 5: token_url, client_id, client_secret, scope, audience; each at most 2048 bytes",
 };
-const OF_ANSWERS: Kind = Kind::TextOrTexts {
+const OF_ANSWERS: ValueKind = ValueKind::TextOrTexts {
     most: ANSWERS_MAX,
     chars_max: 300,
     words: "a record, or a list of at most 20 of at most 300 characters",
@@ -237,15 +237,15 @@ const fn pem(name: &'static str) -> Field<Secret> {
         .parsed_by(asking::pem)
 }
 
-const OF_HEADERS: Kind = Kind::TextsByName {
+const OF_HEADERS: ValueKind = ValueKind::TextsByName {
     most: headers::HEADERS_MAX,
     bytes_max: headers::VALUE_BYTES_MAX,
     words: "at most 50; each value at most 8192 characters of printable ASCII",
 };
-const OF_STATUS: Kind =
-    Kind::TextOrNumber(EXPECTED_STATUS_CHARS_MAX, "at most 50 codes, classes and ranges from 100 to 999");
-const OF_TAGS: Kind =
-    Kind::Texts { most: TAGS_MAX, chars_max: TAG_CHARS_MAX, words: "at most 20 of at most 64 characters" };
+const OF_STATUS: ValueKind =
+    ValueKind::TextOrNumber(EXPECTED_STATUS_CHARS_MAX, "at most 50 codes, classes and ranges from 100 to 999");
+const OF_TAGS: ValueKind =
+    ValueKind::Texts { most: TAGS_MAX, chars_max: TAG_CHARS_MAX, words: "at most 20 of at most 64 characters" };
 
 /// A proxy, or `none`. It may hold a password.
 pub(crate) const fn proxy(name: &'static str) -> Field<Secret> {

@@ -7,7 +7,7 @@ use api_health_core::Secret;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::field::{About, Context, Field, Kind, Parsed};
+use super::field::{About, Context, Field, Parsed, ValueKind};
 use super::nearest::nearest_of;
 use super::secrets::{SecretSource, resolve};
 use super::values::{ValueFault, is_not, quote, show, sort_of};
@@ -22,23 +22,23 @@ pub const fn number<T: TryFrom<u64> + Serialize>(
     least: u64,
     most: u64,
 ) -> Field<T> {
-    Field::new(name, Kind::Number { unit, least, most }, parse_small, |number| json!(number))
+    Field::new(name, ValueKind::Number { unit, least, most }, parse_small, |number| json!(number))
 }
 
 /// A whole number of seconds.
 pub const fn seconds(name: &'static str, least: u64, most: u64) -> Field<Duration> {
-    let kind = Kind::Number { unit: "seconds", least, most };
+    let kind = ValueKind::Number { unit: "seconds", least, most };
     Field::new(name, kind, |v, about, _| Ok(Duration::from_secs(parse_number(v, about)?)), |d| json!(d.as_secs()))
 }
 
 /// True or false.
 pub const fn flag(name: &'static str) -> Field<bool> {
-    Field::new(name, Kind::Flag, |value, _, _| Ok(parse_flag(value)?), |flag| json!(flag))
+    Field::new(name, ValueKind::Flag, |value, _, _| Ok(parse_flag(value)?), |flag| json!(flag))
 }
 
 /// Text without control characters.
 pub const fn text(name: &'static str, chars_max: usize, words: &'static str) -> Field<String> {
-    let kind = Kind::Text(chars_max, words);
+    let kind = ValueKind::Text(chars_max, words);
     Field::new(name, kind, |value, about, _| Ok(parse_text(value, about)?.to_owned()), |text| json!(text))
 }
 
@@ -47,12 +47,12 @@ pub const fn secret(name: &'static str, bytes_max: usize, words: &'static str) -
     let parse = |value: &Value, about: &About, context: &mut Context<'_>| {
         secret_text(value, context.secrets, about.kind.length_max()).map(Secret::new)
     };
-    Field::new(name, Kind::Text(bytes_max, words), parse, |_| json!("***"))
+    Field::new(name, ValueKind::Text(bytes_max, words), parse, |_| json!("***"))
 }
 
 /// A path.
 pub const fn path(name: &'static str) -> Field<PathBuf> {
-    let kind = Kind::Text(PATH_CHARS_MAX, "a path; a relative one begins where the settings file is");
+    let kind = ValueKind::Text(PATH_CHARS_MAX, "a path; a relative one begins where the settings file is");
     let parse =
         |value: &Value, about: &About, context: &mut Context<'_>| Ok(context.folder.join(parse_text(value, about)?));
     Field::new(name, kind, parse, |path| json!(path.display().to_string()))
@@ -68,7 +68,7 @@ pub trait Choice: Copy + 'static {
 
 /// One of a few words.
 pub const fn choice<T: Choice>(name: &'static str) -> Field<T> {
-    Field::new(name, Kind::Choice(words::<T>), parse_choice, |value| json!(value.as_str()))
+    Field::new(name, ValueKind::Choice(words::<T>), parse_choice, |value| json!(value.as_str()))
 }
 
 /// The words of a choice.
@@ -97,7 +97,9 @@ fn parse_small<T: TryFrom<u64>>(value: &Value, about: &About, _: &mut Context<'_
 /// Text is refused even if it reads as a number, since then the same row would mean different things in different places.
 fn parse_number(value: &Value, about: &About) -> Result<u64, ValueFault> {
     let is_good = |n: u64| match about.kind {
-        Kind::Number { least, most, .. } | Kind::Numbers { least, greatest: most, .. } => (least..=most).contains(&n),
+        ValueKind::Number { least, most, .. } | ValueKind::Numbers { least, greatest: most, .. } => {
+            (least..=most).contains(&n)
+        }
         _ => true,
     };
     let Value::Number(number) = value else {
@@ -116,7 +118,7 @@ fn parse_number(value: &Value, about: &About) -> Result<u64, ValueFault> {
         Some(n) if is_good(n) => return Ok(n),
         None if number.as_f64().is_some_and(|n| n.fract() != 0.0) => "is not a whole number".to_owned(),
         _ => match about.kind {
-            Kind::Numbers { least, greatest, .. } => format!("is not from {least} to {greatest}"),
+            ValueKind::Numbers { least, greatest, .. } => format!("is not from {least} to {greatest}"),
             kind => format!("is not from {}", kind.bounds()),
         },
     };
@@ -128,7 +130,7 @@ fn parse_number(value: &Value, about: &About) -> Result<u64, ValueFault> {
 /// # Errors
 /// All that is wrong with it.
 pub fn parse_numbers(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<u16>> {
-    let Kind::Numbers { most, .. } = about.kind else { return Ok(Vec::new()) };
+    let ValueKind::Numbers { most, .. } = about.kind else { return Ok(Vec::new()) };
     each(value, most, |value| Ok(u16::try_from(parse_number(value, about)?).unwrap_or(u16::MAX))) // its bounds are less
 }
 

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::field::{About, Kind, Unwritten};
+use super::field::{About, Unwritten, ValueKind};
 use super::fields::{FIELDS, METHOD};
 use crate::notify::channel;
 
@@ -52,8 +52,8 @@ pub fn of_settings(keys: &[&About], more: Vec<(&str, Value)>) -> Value {
 }
 
 /// Of the list `[[notify.channel]]`: what each channel may have, and for each kind what its keys are.
-pub fn of_channels(common: &[&About], kinds: &[channel::Kind]) -> Value {
-    let of_kind = |kind: &channel::Kind| {
+pub fn of_channels(common: &[&About], kinds: &[channel::ChannelKind]) -> Value {
+    let of_kind = |kind: &channel::ChannelKind| {
         let common = common.iter().filter(|key| kind.posting.is_some() || !POSTED_ALONE.contains(&key.name));
         let mut properties: Map<String, Value> = common.map(|key| (key.name.to_owned(), of_field(key))).collect();
         properties.insert("kind".into(), json!({ "const": kind.name }));
@@ -83,12 +83,14 @@ fn is_required(field: &About) -> bool {
 fn of_field(field: &About) -> Value {
     let mut schema = match field.kind {
         // It is read in either case, and a schema knows no such thing.
-        Kind::Choice(words) if field.name == METHOD.name => {
+        ValueKind::Choice(words) if field.name == METHOD.name => {
             let words = words();
             json!({ "enum": words.iter().map(|word| word.to_lowercase()).chain(words.iter().map(|w| (*w).to_owned())).collect::<Vec<_>>() })
         }
         // One of its values may be of any sort.
-        Kind::TextsByName { most, .. } if field.name == "success" => json!({ "type": "object", "maxProperties": most }),
+        ValueKind::TextsByName { most, .. } if field.name == "success" => {
+            json!({ "type": "object", "maxProperties": most })
+        }
         kind => of_kind(kind),
     };
     let default = match field.default {
@@ -96,14 +98,16 @@ fn of_field(field: &About) -> Value {
         other => format!(" Default: {other}."),
     };
     let bounds = match field.kind {
-        Kind::Flag | Kind::Choice(_) => String::new(),
-        Kind::Number { unit, .. } => format!(" In {unit}: {}.", field.kind.bounds()),
+        ValueKind::Flag | ValueKind::Choice(_) => String::new(),
+        ValueKind::Number { unit, .. } => format!(" In {unit}: {}.", field.kind.bounds()),
         kind => format!(" {}.", kind.bounds()),
     };
     schema["description"] = format!("{}{bounds}{default}", field.meaning).into();
     if let Unwritten::Value(text) = field.default {
         schema["default"] = match field.kind {
-            Kind::Number { .. } | Kind::Numbers { .. } | Kind::Flag => serde_json::from_str(text).unwrap_or_default(),
+            ValueKind::Number { .. } | ValueKind::Numbers { .. } | ValueKind::Flag => {
+                serde_json::from_str(text).unwrap_or_default()
+            }
             _ => text.into(),
         };
     }
@@ -111,27 +115,27 @@ fn of_field(field: &About) -> Value {
 }
 
 /// What may be written. A text is as long as its bytes at most, so a bound in bytes is one in characters too.
-fn of_kind(kind: Kind) -> Value {
+fn of_kind(kind: ValueKind) -> Value {
     let text = |most: usize| json!({ "type": "string", "maxLength": most });
     let list = |of: Value, most: usize| json!({ "type": "array", "items": of, "maxItems": most });
     match kind {
-        Kind::Number { least, most, .. } => json!({ "type": "integer", "minimum": least, "maximum": most }),
-        Kind::Flag => json!({ "type": "boolean" }),
-        Kind::Choice(words) => json!({ "enum": words() }),
-        Kind::Text(most, _) => text(most),
-        Kind::TextOrNumber(most, _) => json!({ "anyOf": [text(most), { "type": "integer" }] }),
-        Kind::TextOrTexts { most, chars_max, .. } => {
+        ValueKind::Number { least, most, .. } => json!({ "type": "integer", "minimum": least, "maximum": most }),
+        ValueKind::Flag => json!({ "type": "boolean" }),
+        ValueKind::Choice(words) => json!({ "enum": words() }),
+        ValueKind::Text(most, _) => text(most),
+        ValueKind::TextOrNumber(most, _) => json!({ "anyOf": [text(most), { "type": "integer" }] }),
+        ValueKind::TextOrTexts { most, chars_max, .. } => {
             json!({ "anyOf": [text(chars_max), list(text(chars_max), most)] })
         }
-        Kind::Texts { most, chars_max, .. } => list(text(chars_max), most),
-        Kind::Numbers { most, least, greatest, .. } => {
+        ValueKind::Texts { most, chars_max, .. } => list(text(chars_max), most),
+        ValueKind::Numbers { most, least, greatest, .. } => {
             let number = json!({ "type": "integer", "minimum": least, "maximum": greatest });
             json!({ "anyOf": [number, list(number, most)] })
         }
-        Kind::TextsByName { most, bytes_max, .. } => {
+        ValueKind::TextsByName { most, bytes_max, .. } => {
             json!({ "type": "object", "additionalProperties": text(bytes_max), "maxProperties": most })
         }
-        Kind::ListsByName { most, .. } => {
+        ValueKind::ListsByName { most, .. } => {
             let one_or_more = json!({ "type": ["string", "array"], "items": { "type": "string" } });
             json!({ "type": "object", "additionalProperties": one_or_more, "maxProperties": most })
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api_health_core::maintenance::Window;
 use serde_json::{Value, json};
 
-use super::field::{About, Context, Field, Kind, Parsed};
+use super::field::{About, Context, Field, Parsed, ValueKind};
 use super::fields;
 use super::values::{ValueFault, is_not, show};
 
@@ -26,8 +26,10 @@ impl SharedWindows {
     }
 }
 
-const OF_TAGS: Kind =
-    Kind::ListsByName { most: WINDOW_TAGS_MAX, words: "at most 50 tags, for each a list as in maintenance.windows" };
+const OF_TAGS: ValueKind = ValueKind::ListsByName {
+    most: WINDOW_TAGS_MAX,
+    words: "at most 50 tags, for each a list as in maintenance.windows",
+};
 
 /// `maintenance.by_tag`.
 pub const fn by_tag() -> Field<BTreeMap<String, Vec<Window>>> {

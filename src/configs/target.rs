@@ -1,10 +1,10 @@
-//! The URL of a row: what is asked, by the scheme in which kind, with secrets that are shown nowhere.
+//! The URL of a row: what is asked, by which protocol, as its scheme says, with secrets that are shown nowhere.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::path::Path;
 
-use api_health_core::{Kind, Secret};
+use api_health_core::{Protocol, Secret};
 use serde_json::Value;
 use url::{Host, Position, Url};
 
@@ -19,7 +19,7 @@ use crate::probe::place;
 /// What a row asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    pub kind: Kind,
+    pub protocol: Protocol,
     /// As it is shown, with `***` for each secret.
     pub url: String,
     /// As it is sent, where that is something else, and the secrets in it.
@@ -43,10 +43,12 @@ pub(super) fn parse(value: &Value, about: &About, context: &mut Context<'_>) -> 
     let shown = of(&resolve(text, &masked, CHARS_MAX)?, context.allowed)?;
     // What was found is not shown.
     let fault = |why: String, remedy: &str| ValueFault::new("the URL with its references filled in", why, remedy);
-    if shown.kind != Kind::Http {
-        return Err(
-            fault(format!("is one of {}, which has no secret", shown.kind.as_str()), "it without a reference").into()
-        );
+    if shown.protocol != Protocol::Http {
+        return Err(fault(
+            format!("is one of {}, which has no secret", shown.protocol.as_str()),
+            "it without a reference",
+        )
+        .into());
     }
     let whole = check_for(&whole, context.allowed)
         .map_err(|of_whole| fault(of_whole.why, "a secret that may stand in a URL"))?;
@@ -63,25 +65,25 @@ pub fn of(text: &str, allowed: &Allowed) -> Result<Target, ValueFault> {
     else {
         let url = check_for(text, allowed)?;
         let has_tls = url.scheme() == "https";
-        return Ok(Target { kind: Kind::Http, address: address(&url), url: url.into(), secret: None, has_tls });
+        return Ok(Target { protocol: Protocol::Http, address: address(&url), url: url.into(), secret: None, has_tls });
     };
     let fault = |why: String, remedy: &str| ValueFault::new(show(text), why, remedy);
-    let (kind, place, url) = if scheme == "dns" {
+    let (protocol, place, url) = if scheme == "dns" {
         let query = Query::parse(rest)
             .map_err(|why| fault(why, "a URL such as \"dns://10.0.0.2/shop.example.com?type=AAAA\""))?;
-        (Kind::Dns, query.server.clone(), query.to_string())
+        (Protocol::Dns, query.server.clone(), query.to_string())
     } else {
-        let (kind, port) = if scheme == "tls" { (Kind::Tls, Some(443)) } else { (Kind::Tcp, None) };
+        let (protocol, port) = if scheme == "tls" { (Protocol::Tls, Some(443)) } else { (Protocol::Tcp, None) };
         let place = place::parse(rest, port)
             .map_err(|why| fault(why.into(), "a host and a port, such as \"tcp://10.0.0.5:5432\""))?;
         let url = format!("{scheme}://{}", place::shown(&place));
-        (kind, Some(place), url)
+        (protocol, Some(place), url)
     };
     let address = place.as_ref().and_then(address);
     if let Some(why) = address.and_then(|address| allowed.refuse(address)) {
         return Err(fault(format!("points at {why}, which is never probed"), "the address of a server"));
     }
-    Ok(Target { kind, url, secret: None, address, has_tls: kind == Kind::Tls })
+    Ok(Target { protocol, url, secret: None, address, has_tls: protocol == Protocol::Tls })
 }
 
 pub(super) fn address(url: &Url) -> Option<IpAddr> {

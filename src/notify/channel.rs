@@ -13,7 +13,7 @@ use super::kinds;
 pub struct ChannelSettings {
     /// By which records, commands and logs know it. Stable: what is owed to a channel is owed to this name.
     pub name: String,
-    pub kind: &'static Kind,
+    pub kind: &'static ChannelKind,
     /// Alerts of APIs that have one of these tags go here; empty: those of every API.
     pub tags: Vec<String>,
     /// The values of the kind's keys, references filled in.
@@ -62,7 +62,7 @@ pub enum Success {
 
 /// A kind of channel: `slack`, `pagerduty`, `email`.
 #[derive(Debug, PartialEq)]
-pub struct Kind {
+pub struct ChannelKind {
     pub name: &'static str,
     pub keys: &'static [Key],
     /// Hosts that belong to this kind: under another one, their URL is a fault. `.example.com` means every host below it.

@@ -2,15 +2,15 @@
 
 use api_health_core::Method;
 
-use super::channel::{Key, Kind, Length, Markup, Patience, Posting, Signs, Taken};
+use super::channel::{ChannelKind, Key, Length, Markup, Patience, Posting, Signs, Taken};
 
 /// The kind that is called so.
-pub fn named(name: &str) -> Option<&'static Kind> {
+pub fn named(name: &str) -> Option<&'static ChannelKind> {
     KINDS.iter().find(|kind| kind.name == name)
 }
 
 /// The kind that a host belongs to, if it belongs to one.
-pub fn of_host(host: &str) -> Option<&'static Kind> {
+pub fn of_host(host: &str) -> Option<&'static ChannelKind> {
     let host = host.trim_end_matches('.');
     KINDS.iter().find(|kind| {
         kind.hosts.iter().any(|known| match known.strip_prefix('.') {
@@ -21,8 +21,8 @@ pub fn of_host(host: &str) -> Option<&'static Kind> {
 }
 
 /// All of them, by name.
-pub static KINDS: &[Kind] = &[
-    Kind {
+pub static KINDS: &[ChannelKind] = &[
+    ChannelKind {
         name: "dingtalk",
         keys: &[
             URL,
@@ -39,7 +39,7 @@ pub static KINDS: &[Kind] = &[
             ..CHAT
         }),
     },
-    Kind {
+    ChannelKind {
         name: "discord",
         keys: &[URL],
         hosts: &["discord.com", ".discord.com", "discordapp.com", ".discordapp.com"],
@@ -56,8 +56,8 @@ pub static KINDS: &[Kind] = &[
         }),
     },
     super::email::KIND,
-    Kind { name: "feishu", keys: FEISHU_KEYS, hosts: &["open.feishu.cn"], posting: Some(FEISHU) },
-    Kind {
+    ChannelKind { name: "feishu", keys: FEISHU_KEYS, hosts: &["open.feishu.cn"], posting: Some(FEISHU) },
+    ChannelKind {
         name: "googlechat",
         keys: &[URL],
         hosts: &["chat.googleapis.com"],
@@ -69,7 +69,7 @@ pub static KINDS: &[Kind] = &[
             ..CHAT
         }),
     },
-    Kind {
+    ChannelKind {
         name: "gotify",
         keys: &[SERVER, key("token", true, true, "\"${env:GOTIFY_TOKEN}\"", "The token of an application.")],
         hosts: &[],
@@ -81,7 +81,7 @@ pub static KINDS: &[Kind] = &[
             ..CHAT
         }),
     },
-    Kind {
+    ChannelKind {
         name: "jsm",
         keys: OPSGENIE_KEYS,
         hosts: &["api.atlassian.com"],
@@ -92,8 +92,8 @@ pub static KINDS: &[Kind] = &[
             ..OPSGENIE
         }),
     },
-    Kind { name: "lark", keys: FEISHU_KEYS, hosts: &["open.larksuite.com"], posting: Some(FEISHU) },
-    Kind {
+    ChannelKind { name: "lark", keys: FEISHU_KEYS, hosts: &["open.larksuite.com"], posting: Some(FEISHU) },
+    ChannelKind {
         name: "matrix",
         keys: &[
             SERVER,
@@ -113,7 +113,7 @@ pub static KINDS: &[Kind] = &[
             ..CHAT
         }),
     },
-    Kind {
+    ChannelKind {
         name: "mattermost",
         keys: &[URL],
         hosts: &[".cloud.mattermost.com"],
@@ -124,7 +124,7 @@ pub static KINDS: &[Kind] = &[
             ..CHAT
         }),
     },
-    Kind {
+    ChannelKind {
         name: "ntfy",
         keys: &[
             key("topic", true, true, "\"${env:NTFY_TOPIC}\"", "The topic; whoever knows it may read."),
@@ -143,13 +143,13 @@ pub static KINDS: &[Kind] = &[
             ..CHAT
         }),
     },
-    Kind {
+    ChannelKind {
         name: "opsgenie",
         keys: OPSGENIE_KEYS,
         hosts: &["api.opsgenie.com", "api.eu.opsgenie.com"],
         posting: Some(OPSGENIE),
     },
-    Kind {
+    ChannelKind {
         name: "pagerduty",
         keys: &[
             key("routing_key", true, true, "\"${env:PAGERDUTY_KEY}\"", "The integration key of Events API v2."),
@@ -169,7 +169,7 @@ pub static KINDS: &[Kind] = &[
             ..CHAT
         }),
     },
-    Kind {
+    ChannelKind {
         name: "pushover",
         keys: &[
             key("token", true, true, "\"${env:PUSHOVER_TOKEN}\"", "The token of an application."),
@@ -187,7 +187,7 @@ pub static KINDS: &[Kind] = &[
             ..CHAT
         }),
     },
-    Kind {
+    ChannelKind {
         name: "rocketchat",
         keys: &[URL],
         hosts: &[".rocket.chat"],
@@ -198,7 +198,7 @@ pub static KINDS: &[Kind] = &[
             ..CHAT
         }),
     },
-    Kind {
+    ChannelKind {
         name: "slack",
         keys: &[URL],
         hosts: &["hooks.slack.com", "hooks.slack-gov.com"],
@@ -209,7 +209,7 @@ pub static KINDS: &[Kind] = &[
             ..CHAT
         }),
     },
-    Kind {
+    ChannelKind {
         name: "sns",
         keys: &[
             key("topic_arn", true, false, "\"arn:aws:sns:eu-central-1:123456789012:api-health\"", "The topic."),
@@ -224,7 +224,7 @@ pub static KINDS: &[Kind] = &[
         hosts: &[],
         posting: None,
     },
-    Kind {
+    ChannelKind {
         name: "teams",
         keys: &[URL],
         // A Workflow's host serves other flows as well, which may take the machine form.
@@ -237,7 +237,7 @@ pub static KINDS: &[Kind] = &[
             ..CHAT
         }),
     },
-    Kind {
+    ChannelKind {
         name: "telegram",
         keys: &[
             key("bot_token", true, true, "\"${env:TELEGRAM_TOKEN}\"", "The bot's token."),
@@ -256,9 +256,9 @@ pub static KINDS: &[Kind] = &[
             ..CHAT
         }),
     },
-    Kind { name: "terminal", keys: &[], hosts: &[], posting: None },
+    ChannelKind { name: "terminal", keys: &[], hosts: &[], posting: None },
     WEBHOOK,
-    Kind {
+    ChannelKind {
         name: "wecom",
         keys: &[URL],
         hosts: &["qyapi.weixin.qq.com"],
@@ -274,7 +274,7 @@ pub static KINDS: &[Kind] = &[
 ];
 
 /// Any server of yours, in the machine form.
-pub const WEBHOOK: Kind = Kind {
+pub const WEBHOOK: ChannelKind = ChannelKind {
     name: "webhook",
     keys: &[URL, key("secret", false, true, "\"${env:WEBHOOK_SECRET}\"", "Signs each post.")],
     hosts: &[],

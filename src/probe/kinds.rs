@@ -1,4 +1,4 @@
-//! What is prepared of an API, by its kind and by what it has of its own, and how it is asked.
+//! What is prepared of an API, by its protocol and by what it has of its own, and how it is asked.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use api_health_core::asking::Asking;
 use api_health_core::assertion::content::JUDGED_BYTES_MAX;
 use api_health_core::observation::LocalFault;
-use api_health_core::{Answer, ApiConfig, Failure, Kind, Phase, PhaseTimes, ProbeFigures, Secret};
+use api_health_core::{Answer, ApiConfig, Failure, Phase, PhaseTimes, ProbeFigures, Protocol, Secret};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
@@ -87,8 +87,8 @@ impl Prepare<'_> {
             Some(pem) => Some(shared.clone().with_authorities(pem).map_err(internal)?),
             None => None,
         };
-        let ask = match asking.kind {
-            Kind::Http => match &asking.oauth {
+        let ask = match asking.protocol {
+            Protocol::Http => match &asking.oauth {
                 None => plain()?,
                 Some(oauth) => {
                     let client = own.as_ref().unwrap_or(shared);
@@ -97,8 +97,8 @@ impl Prepare<'_> {
                     Ask::WithToken(Box::new(WithToken { source, api, body_bytes_max, ready }))
                 }
             },
-            Kind::Tcp | Kind::Tls => Ask::Connect(Box::new(connect(api, asking)?)),
-            Kind::Dns => {
+            Protocol::Tcp | Protocol::Tls => Ask::Connect(Box::new(connect(api, asking)?)),
+            Protocol::Dns => {
                 let query = api.url.strip_prefix("dns://").unwrap_or(&api.url);
                 Ask::NameServer(Box::new(Query::parse(query).map_err(internal)?))
             }
@@ -170,9 +170,9 @@ fn connect(api: &ApiConfig, asking: &Asking) -> Result<Connect, Failure> {
         Some(text) => parse(text, named.port_or_known_default())?,
         None => named.clone(),
     };
-    let server_name = match (asking.kind, &asking.server_name) {
-        (Kind::Tls, Some(name)) => Ok(identity::server_name(name)),
-        (Kind::Tls, None) => {
+    let server_name = match (asking.protocol, &asking.server_name) {
+        (Protocol::Tls, Some(name)) => Ok(identity::server_name(name)),
+        (Protocol::Tls, None) => {
             let mut named = named;
             let _ = named.set_scheme("https"); // from http, which is no other sort of scheme
             server_name(&named)

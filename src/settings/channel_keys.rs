@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::keys::SECRET_BYTES_MAX;
 use super::raw::CHANNELS_MAX;
-use crate::configs::field::{About, Context, Field, Kind, Parsed, table};
+use crate::configs::field::{About, Context, Field, Parsed, ValueKind, table};
 use crate::configs::fields;
 use crate::configs::kinds::{parse_text, seconds, text};
 use crate::configs::nearest::nearest_of;
@@ -31,13 +31,13 @@ table! { CHANNEL_KEYS
     NAME: String = text("name", NAME_CHARS_MAX, "1 to 32 of a-z 0-9 and -; not sns, webhook, terminal")
         .means("By which records, commands and logs know it. What is owed to a channel is owed to this name.", "\"team-shop\"")
         .otherwise("none; it must be there").parsed_by(name);
-    KIND: &'static channel::Kind = Field::new("kind", Kind::Choice(kinds), kind, |kind| json!(kind.name))
+    KIND: &'static channel::ChannelKind = Field::new("kind", ValueKind::Choice(kinds), kind, |kind| json!(kind.name))
         .means("Who is told: it decides which of the keys below there are.", "\"webhook\"")
         .otherwise("none; it must be there");
     TAGS: Vec<String> = fields::TAGS
         .means("Alerts of APIs that have one of these tags go here.", "[\"shop\", \"eu\"]")
         .otherwise("none; those of every API, and those about api-health itself");
-    TEMPLATE: String = Field::new("template", Kind::Text(TEMPLATE_BYTES_MAX, "at most 16384 bytes"), template, |text| json!(text))
+    TEMPLATE: String = Field::new("template", ValueKind::Text(TEMPLATE_BYTES_MAX, "at most 16384 bytes"), template, |text| json!(text))
         .means("A body in place of the kind's own.", "\"{\\\"text\\\": {{ title }}}\"");
     HEADERS: Vec<(String, Secret)> = fields::HEADERS
         .means(
@@ -50,7 +50,7 @@ table! { CHANNEL_KEYS
     TIMEOUT: Duration = seconds("timeout_seconds", 1, 15).means("Bound on one attempt.", "10").default("10");
 }
 
-const OF_SUCCESS: Kind = Kind::TextsByName {
+const OF_SUCCESS: ValueKind = ValueKind::TextsByName {
     most: 2,
     bytes_max: SUCCESS_BYTES_MAX,
     words: "contains; or json, a pointer, and equals, any value",
@@ -75,7 +75,7 @@ fn name(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<String> {
     Ok(text.to_owned())
 }
 
-fn kind(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<&'static channel::Kind> {
+fn kind(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<&'static channel::ChannelKind> {
     let written = parse_text(value, about)?;
     let found = KINDS.iter().find(|kind| kind.name == written);
     let remedy = || match nearest_of(written, kinds()) {

@@ -17,7 +17,7 @@ use crate::configs::field::Field;
 use crate::configs::nearest::nearest;
 use crate::configs::url as configs_url;
 use crate::configs::values::{ValueFault, bounded, quote};
-use crate::notify::channel::{ChannelSettings, Key, Kind};
+use crate::notify::channel::{ChannelKind, ChannelSettings, Key};
 use crate::notify::email;
 use crate::notify::kinds::KINDS;
 use crate::notify::posted::check::{self, ChannelFault};
@@ -138,7 +138,7 @@ impl OneChannel<'_, '_> {
     }
 
     /// Keys that this kind does not have; where the kind is not known, those that none has.
-    fn refuse_unknown(&mut self, kind: Option<&'static Kind>) {
+    fn refuse_unknown(&mut self, kind: Option<&'static ChannelKind>) {
         let kinds = || KINDS.iter().filter(|one| kind.is_none_or(|kind| kind == *one));
         let of_kinds = || kinds().flat_map(|kind| kind.keys).map(|key| key.name);
         let common = || CHANNEL_KEYS.iter().map(|about| about.name);
@@ -157,7 +157,7 @@ impl OneChannel<'_, '_> {
         }
     }
 
-    fn keys_of(&mut self, kind: &'static Kind) -> BTreeMap<&'static str, Secret> {
+    fn keys_of(&mut self, kind: &'static ChannelKind) -> BTreeMap<&'static str, Secret> {
         if kind.name == "sns" && !self.reader.has_aws {
             let remedy = "another kind, or take a build with AWS";
             self.fault("kind", ValueFault::new("\"sns\"", NO_AWS, remedy));

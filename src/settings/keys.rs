@@ -13,7 +13,7 @@ use api_health_web::model::MetricsPerApi;
 
 use super::types::{BeatForm, LogFormat, ResolverKind, StoreKind};
 use super::{contact, parsers, proxy, web};
-use crate::configs::field::{Field, Kind, table};
+use crate::configs::field::{Field, ValueKind, table};
 use crate::configs::kinds::{PATH_CHARS_MAX, choice, flag, number, path, seconds, secret, text};
 use crate::configs::{fields, shared_windows, url};
 use crate::probe::guard::Network;
@@ -87,7 +87,7 @@ table! { KEYS
         .default("10");
     WEBHOOK_URL: Secret = Field::new(
             "notify.webhook.url",
-            Kind::Text(url::CHARS_MAX, "http or https with a host, at most 2048 characters"),
+            ValueKind::Text(url::CHARS_MAX, "http or https with a host, at most 2048 characters"),
             parsers::webhook_url,
             parsers::show_host,
         )
@@ -278,7 +278,7 @@ table! { KEYS
         .default("all");
 }
 
-const OF_PATHS: Kind = Kind::TextOrTexts {
+const OF_PATHS: ValueKind = ValueKind::TextOrTexts {
     most: PATHS_MAX,
     chars_max: PATH_CHARS_MAX,
     words: "a path, or a list of at most 1000; a relative one begins where the settings file is; a folder stands for the *.toml in it",
@@ -287,7 +287,7 @@ const OF_PATHS: Kind = Kind::TextOrTexts {
 /// The most networks that are opened.
 const NETWORKS_MAX: usize = 16;
 
-const OF_NETWORKS: Kind = Kind::TextOrTexts {
+const OF_NETWORKS: ValueKind = ValueKind::TextOrTexts {
     most: NETWORKS_MAX,
     chars_max: CHARS_MAX,
     words: "prefixes inside 169.254.0.0/16 or fd00:ec2::/32, or a list of at most 16",
@@ -296,8 +296,8 @@ const OF_NETWORKS: Kind = Kind::TextOrTexts {
 /// The most witnesses.
 const WITNESSES_MAX: usize = 16;
 
-const OF_WITNESSES: Kind =
-    Kind::TextOrTexts { most: WITNESSES_MAX, chars_max: CHARS_MAX, words: "HOST:PORT, or a list of at most 16" };
+const OF_WITNESSES: ValueKind =
+    ValueKind::TextOrTexts { most: WITNESSES_MAX, chars_max: CHARS_MAX, words: "HOST:PORT, or a list of at most 16" };
 
 /// What the AWS SDK reads for itself; listed by `settings show`, since it decides where calls go.
 pub const READ_BY_THE_SDK: [&str; 4] =
@@ -319,9 +319,9 @@ mod tests {
         for About { name, kind, default, .. } in all() {
             let Unwritten::Value(text) = default else { continue };
             let is_taken = match kind {
-                Kind::Number { least, most, .. } => text.parse().is_ok_and(|n| (*least..=*most).contains(&n)),
-                Kind::Flag => text.parse::<bool>().is_ok(),
-                Kind::Choice(words) => words().contains(text),
+                ValueKind::Number { least, most, .. } => text.parse().is_ok_and(|n| (*least..=*most).contains(&n)),
+                ValueKind::Flag => text.parse::<bool>().is_ok(),
+                ValueKind::Choice(words) => words().contains(text),
                 _ => !text.is_empty(),
             };
             assert!(is_taken, "{name}: {text}");
@@ -334,11 +334,11 @@ mod tests {
     fn words_that_name_a_bound_name_the_one_that_holds() {
         for About { name, kind, .. } in all() {
             let (words, bounds) = match *kind {
-                Kind::Text(max, words) | Kind::TextOrNumber(max, words) => (words, vec![max]),
-                Kind::TextOrTexts { most, words, .. } => (words, vec![most]),
-                Kind::Texts { most, chars_max, words } => (words, vec![most, chars_max]),
-                Kind::ListsByName { most, words } => (words, vec![most]),
-                Kind::TextsByName { most, bytes_max, words } => (words, vec![most, bytes_max]),
+                ValueKind::Text(max, words) | ValueKind::TextOrNumber(max, words) => (words, vec![max]),
+                ValueKind::TextOrTexts { most, words, .. } => (words, vec![most]),
+                ValueKind::Texts { most, chars_max, words } => (words, vec![most, chars_max]),
+                ValueKind::ListsByName { most, words } => (words, vec![most]),
+                ValueKind::TextsByName { most, bytes_max, words } => (words, vec![most, bytes_max]),
                 _ => continue,
             };
             for bound in bounds.into_iter().filter(|_| words.contains("at most") && !words.contains("codes")) {

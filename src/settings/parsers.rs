@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 
 use super::types::{LogFormat, ResolverKind, StoreKind, host_of};
-use crate::configs::field::{About, Context, Kind, Parsed};
+use crate::configs::field::{About, Context, Parsed, ValueKind};
 use crate::configs::kinds::{Choice, each, parse_text, secret_text};
 use crate::configs::nearest::nearest_of;
 use crate::configs::url;
@@ -48,7 +48,7 @@ pub(super) fn paths(value: &Value, about: &About, context: &mut Context<'_>) -> 
 }
 
 const fn most_texts(about: &About) -> usize {
-    if let Kind::TextOrTexts { most, .. } = about.kind { most } else { 1 }
+    if let ValueKind::TextOrTexts { most, .. } = about.kind { most } else { 1 }
 }
 
 pub(super) fn show_paths(paths: &[PathBuf]) -> Value {

@@ -11,7 +11,7 @@ use super::WebSettings;
 use super::keys;
 use super::parsers::{each_text, show_texts};
 use super::reader::SettingsReader;
-use crate::configs::field::{About, Context, Kind, Parsed};
+use crate::configs::field::{About, Context, Parsed, ValueKind};
 use crate::configs::kinds::{Choice, parse_text};
 use crate::configs::values::{ValueFault, quote};
 
@@ -20,17 +20,18 @@ const LIST_MAX: usize = 16;
 /// The longest of them; a name of the DNS has no more.
 const CHARS_MAX: usize = 253;
 
-pub(super) const OF_ADDRESSES: Kind = list("ADDRESS:PORT, or a list of at most 16; an IPv6 address stands in brackets");
-pub(super) const OF_HOSTS: Kind = list("names without a port, one or a list of at most 16");
-pub(super) const OF_TOKENS: Kind =
+pub(super) const OF_ADDRESSES: ValueKind =
+    list("ADDRESS:PORT, or a list of at most 16; an IPv6 address stands in brackets");
+pub(super) const OF_HOSTS: ValueKind = list("names without a port, one or a list of at most 16");
+pub(super) const OF_TOKENS: ValueKind =
     list("sha256: and 64 hexadecimal digits, or a list of at most 16; `api-health web token` makes one");
-pub(super) const OF_PROXIES: Kind = list("addresses or prefixes such as 10.0.0.0/8, or a list of at most 16");
-pub(super) const OF_ORIGINS: Kind = list("https://HOST, or a list of at most 16");
+pub(super) const OF_PROXIES: ValueKind = list("addresses or prefixes such as 10.0.0.0/8, or a list of at most 16");
+pub(super) const OF_ORIGINS: ValueKind = list("https://HOST, or a list of at most 16");
 pub(super) const HEADER_WORDS: &str = "the name of a header, at most 64 characters";
 pub(super) const HEADER_CHARS_MAX: usize = 64;
 
-const fn list(words: &'static str) -> Kind {
-    Kind::TextOrTexts { most: LIST_MAX, chars_max: CHARS_MAX, words }
+const fn list(words: &'static str) -> ValueKind {
+    ValueKind::TextOrTexts { most: LIST_MAX, chars_max: CHARS_MAX, words }
 }
 
 pub(super) fn read(reader: &mut SettingsReader<'_>) -> WebSettings {

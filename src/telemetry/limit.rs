@@ -19,7 +19,7 @@ pub const LINES_OF_A_KIND_MAX: u32 = 5;
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// What was said of a kind since its window began.
-struct Kind {
+struct LineKind {
     since: Duration,
     said: u32,
     left_out: u64,
@@ -37,7 +37,7 @@ pub(super) struct LeftOut {
 
 #[derive(Default)]
 pub(super) struct Limiter {
-    kinds: Mutex<HashMap<Identifier, Kind>>,
+    kinds: Mutex<HashMap<Identifier, LineKind>>,
 }
 
 impl Limiter {
@@ -49,7 +49,7 @@ impl Limiter {
         }
         let now = now();
         let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        let kind = kinds.entry(metadata.callsite()).or_insert_with(|| Kind {
+        let kind = kinds.entry(metadata.callsite()).or_insert_with(|| LineKind {
             since: now,
             said: 0,
             left_out: 0,

@@ -105,7 +105,7 @@ fn answers() -> Vec<Vec<u8>> {
 
 /// One channel of each kind that is posted to.
 fn channels(url: &str) -> Vec<ChannelSettings> {
-    let channel = |kind: &'static api_health::notify::channel::Kind| {
+    let channel = |kind: &'static api_health::notify::channel::ChannelKind| {
         let settings = ChannelSettings::webhook(Secret::new(url), None, Duration::from_millis(500));
         let mut keys: std::collections::BTreeMap<_, _> =
             kind.keys.iter().map(|key| (key.name, Secret::new(SECRET))).collect();

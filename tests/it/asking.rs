@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use api_health::configs::checker::Checker;
 use api_health::configs::raw::RawRow;
-use api_health_core::{ApiConfig, Kind};
+use api_health_core::{ApiConfig, Protocol};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 
@@ -67,10 +67,10 @@ fn each_kind_is_read_from_its_url_with_or_without_a_scheme() {
         ("http", "https://shop.example.com", "https://shop.example.com/"),
     ] {
         let api = check(json!({ "url": written, "kind": kind })).unwrap();
-        assert_eq!((api.url.as_str(), api.kind().as_str()), (read, kind));
+        assert_eq!((api.url.as_str(), api.protocol().as_str()), (read, kind));
         assert_eq!(check(json!({ "url": read })).unwrap().url, read, "it may be written again");
     }
-    assert_eq!(check(json!({ "url": "tls://a.test" })).unwrap().kind(), Kind::Tls);
+    assert_eq!(check(json!({ "url": "tls://a.test" })).unwrap().protocol(), Protocol::Tls);
     let plain = check(json!({ "url": "https://shop.example.com", "kind": "http", "head_only": false })).unwrap();
     assert_eq!(plain.asking, None, "a plain request has nothing of it");
     let blind = json!({ "url": "https://a.test/", "head_only": true, "assert": "body contains ok" });

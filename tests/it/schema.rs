@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use api_health::configs::field::{About, Kind, Unwritten};
+use api_health::configs::field::{About, Unwritten, ValueKind};
 use api_health::configs::fields::FIELDS;
 use api_health::notify::kinds::KINDS;
 use api_health::settings::keys::KEYS;
@@ -73,19 +73,19 @@ fn row(field: &str, value: &str) -> String {
 fn bad_values(about: &About) -> Vec<String> {
     let long = |most: usize| format!("\"{}\"", "x".repeat(most + 1));
     match about.kind {
-        Kind::Number { least, most, .. } => {
+        ValueKind::Number { least, most, .. } => {
             let below = least.checked_sub(1).map(|below| below.to_string());
             below.into_iter().chain([(most + 1).to_string(), "\"1\"".into(), "1.5".into()]).collect()
         }
-        Kind::Flag => vec!["\"true\"".into(), "1".into()],
-        Kind::Choice(_) => vec!["\"no-such-word\"".into(), "1".into()],
-        Kind::Text(most, _) => vec![long(most), "true".into()],
-        Kind::TextOrNumber(most, _) => vec![long(most), "true".into()],
-        Kind::TextOrTexts { .. } => vec!["1".into(), "[1]".into()],
-        Kind::Texts { most, .. } => vec!["\"a\"".into(), format!("[{}]", "\"a\", ".repeat(most + 1))],
-        Kind::Numbers { greatest, .. } => vec![format!("[{}]", greatest + 1), "\"7\"".into()],
-        Kind::TextsByName { .. } => vec!["\"a\"".into(), "{ a = 1 }".into()],
-        Kind::ListsByName { .. } => vec!["\"a\"".into(), "{ a = 1 }".into()],
+        ValueKind::Flag => vec!["\"true\"".into(), "1".into()],
+        ValueKind::Choice(_) => vec!["\"no-such-word\"".into(), "1".into()],
+        ValueKind::Text(most, _) => vec![long(most), "true".into()],
+        ValueKind::TextOrNumber(most, _) => vec![long(most), "true".into()],
+        ValueKind::TextOrTexts { .. } => vec!["1".into(), "[1]".into()],
+        ValueKind::Texts { most, .. } => vec!["\"a\"".into(), format!("[{}]", "\"a\", ".repeat(most + 1))],
+        ValueKind::Numbers { greatest, .. } => vec![format!("[{}]", greatest + 1), "\"7\"".into()],
+        ValueKind::TextsByName { .. } => vec!["\"a\"".into(), "{ a = 1 }".into()],
+        ValueKind::ListsByName { .. } => vec!["\"a\"".into(), "{ a = 1 }".into()],
     }
 }
 

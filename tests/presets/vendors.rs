@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use api_health::notify::channel::{ChannelSettings, Kind};
+use api_health::notify::channel::{ChannelKind, ChannelSettings};
 use api_health::notify::kinds;
 use api_health_core::Secret;
 use serde_json::Value;
@@ -356,7 +356,7 @@ fn words(texts: &[&Value], most: Limit) -> Result<Said, String> {
 }
 
 impl Vendor {
-    pub fn kind(&self) -> &'static Kind {
+    pub fn kind(&self) -> &'static ChannelKind {
         kinds::named(self.kind).unwrap()
     }
 

@@ -10,7 +10,7 @@ use api_health::probe::{Client, HttpProbe, Limits};
 use api_health_actors::ports::Probe as _;
 use api_health_core::asking::Identity;
 use api_health_core::assertion::judge;
-use api_health_core::{Answer, ApiConfig, Asking, Failure, Kind, Observation, Outcome, Secret, Verdict};
+use api_health_core::{Answer, ApiConfig, Asking, Failure, Observation, Outcome, Protocol, Secret, Verdict};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
@@ -177,24 +177,24 @@ fn a_secret_in_the_url_is_sent_and_what_a_server_echoes_of_it_is_masked() {
 #[test]
 fn a_tcp_port_is_open_or_not_and_tls_has_a_good_certificate_or_not() {
     run(async {
-        let of = |kind| Asking { kind, ..Asking::default() };
+        let of = |protocol| Asking { protocol, ..Asking::default() };
         let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("tcp://{}", plain.local_addr().unwrap());
-        let (seen, outcome) = ask(api(&url, of(Kind::Tcp))).await;
+        let (seen, outcome) = ask(api(&url, of(Protocol::Tcp))).await;
         assert_eq!((seen.answer, outcome.verdict), (Answer::Connected { certificate: None }, Verdict::Pass));
         assert!(seen.phases.connect.is_some() && seen.phases.tls.is_none() && outcome.latency_ms.is_some());
         drop(plain);
-        assert!(reason(&ask(api(&url, of(Kind::Tcp))).await.1).ends_with("refused"));
+        assert!(reason(&ask(api(&url, of(Protocol::Tcp))).await.1).ends_with("refused"));
         let server = Server::start(Some(good_config()), Script::new("", End::Hold)).await;
         let port = server.address.port();
-        let (seen, outcome) = ask(api(&format!("tls://localhost:{port}"), of(Kind::Tls))).await;
+        let (seen, outcome) = ask(api(&format!("tls://localhost:{port}"), of(Protocol::Tls))).await;
         assert!(outcome.verdict == Verdict::Pass && seen.phases.tls.is_some(), "{outcome:?}");
         let certificate = outcome.certificate.expect("its end is told as that of any other");
         assert!(certificate.not_before < certificate.not_after);
-        let named = Asking { server_name: Some("other.test".into()), ..of(Kind::Tls) };
+        let named = Asking { server_name: Some("other.test".into()), ..of(Protocol::Tls) };
         let (_, outcome) = ask(api(&format!("tls://localhost:{port}"), named)).await;
         assert!(reason(&outcome).contains("certificate is not for other.test"), "{outcome:?}");
-        let elsewhere = Asking { connect_to: Some(server.address.to_string()), ..of(Kind::Tls) };
+        let elsewhere = Asking { connect_to: Some(server.address.to_string()), ..of(Protocol::Tls) };
         let (_, outcome) = ask(api("tls://shop.test", elsewhere)).await;
         assert!(reason(&outcome).contains("certificate is not for shop.test"), "{outcome:?}");
     });
@@ -214,7 +214,7 @@ fn a_name_server_is_asked_and_its_answer_compared() {
         });
         let question = |name: &str, expected: &[&str]| {
             let expected_answers = expected.iter().map(ToString::to_string).collect();
-            let asking = Asking { kind: Kind::Dns, expected_answers, ..Asking::default() };
+            let asking = Asking { protocol: Protocol::Dns, expected_answers, ..Asking::default() };
             ApiConfig { timeout: Duration::from_secs(1), ..api(&format!("dns://{}/{name}", server.address), asking) }
         };
         let (seen, outcome) = ask(question("shop.test", &["10.0.0.2"])).await;
@@ -232,7 +232,8 @@ fn a_name_server_is_asked_and_its_answer_compared() {
             assert!(outcome.verdict == Verdict::Fail && reason(&outcome).ends_with(words), "{outcome:?}");
         }
         let free = crate::ports::listen().local_addr().unwrap().port();
-        let nobody = api(&format!("dns://127.0.0.1:{free}/shop.test"), Asking { kind: Kind::Dns, ..Asking::default() });
+        let nobody =
+            api(&format!("dns://127.0.0.1:{free}/shop.test"), Asking { protocol: Protocol::Dns, ..Asking::default() });
         assert!(reason(&ask(nobody).await.1).ends_with("refused"));
     });
 }

@@ -21,9 +21,9 @@ pub enum Reply {
 }
 
 /// A: 1, AAAA: 28, NS: 2.
-pub type Kind = u16;
+pub type RecordCode = u16;
 
-type Answers = dyn Fn(&str, Kind) -> Reply + Send + Sync;
+type Answers = dyn Fn(&str, RecordCode) -> Reply + Send + Sync;
 
 /// Where the next port is looked for: in each process elsewhere.
 static NEXT: LazyLock<AtomicU16> =
@@ -36,19 +36,19 @@ pub struct NameServer {
 
 struct Shared {
     udp: UdpSocket,
-    asked: Mutex<Vec<(String, Kind)>>,
+    asked: Mutex<Vec<(String, RecordCode)>>,
     held: Mutex<Vec<(Vec<u8>, SocketAddr)>>,
     answer: Box<Answers>,
 }
 
 impl NameServer {
     /// On a free port of `ip`, until the process ends.
-    pub fn start(ip: &str, answer: impl Fn(&str, Kind) -> Reply + Send + Sync + 'static) -> Self {
+    pub fn start(ip: &str, answer: impl Fn(&str, RecordCode) -> Reply + Send + Sync + 'static) -> Self {
         Self::at((ip, 0), answer)
     }
 
     /// At an address of the caller's choice.
-    pub fn at(address: (&str, u16), answer: impl Fn(&str, Kind) -> Reply + Send + Sync + 'static) -> Self {
+    pub fn at(address: (&str, u16), answer: impl Fn(&str, RecordCode) -> Reply + Send + Sync + 'static) -> Self {
         let (udp, tcp) = (0..100)
             .find_map(|_| {
                 // Below the ports that the system gives out: a second server may want the same one on another address.
@@ -69,7 +69,7 @@ impl NameServer {
     }
 
     /// Each question so far.
-    pub fn asked(&self) -> Vec<(String, Kind)> {
+    pub fn asked(&self) -> Vec<(String, RecordCode)> {
         self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -132,7 +132,7 @@ impl Shared {
 }
 
 /// What is asked for.
-pub fn question(query: &[u8]) -> (String, Kind) {
+pub fn question(query: &[u8]) -> (String, RecordCode) {
     let (mut labels, mut at) = (Vec::new(), 12);
     while query[at] != 0 {
         let end = at + 1 + usize::from(query[at]);

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::asking::{Asking, Kind};
+use crate::asking::{Asking, Protocol};
 use crate::assertion::Assertion;
 use crate::flap::FlapPolicy;
 use crate::hold::Hold;
@@ -244,8 +244,8 @@ impl ApiConfig {
     }
 
     /// What is done to ask it.
-    pub fn kind(&self) -> Kind {
-        self.asking.as_ref().map_or(Kind::Http, |asking| asking.kind)
+    pub fn protocol(&self) -> Protocol {
+        self.asking.as_ref().map_or(Protocol::Http, |asking| asking.protocol)
     }
 
     /// The URL with its secrets: for the wire alone.
@@ -370,7 +370,7 @@ mod tests {
         assert_ne!(number(&|api| api.max_redirects = 3), same);
         assert_ne!(number(&|api| api.ip_family = IpFamily::Ipv6), same);
         assert_ne!(number(&|api| api.proxy = Some(Secret::new("none"))), same);
-        let tcp = Asking { kind: Kind::Tcp, ..Asking::default() };
+        let tcp = Asking { protocol: Protocol::Tcp, ..Asking::default() };
         assert_ne!(number(&|api| api.asking = Some(Box::new(tcp.clone()))), same);
         assert_ne!(number(&|api| api.expected_status = StatusSet::parse("200").unwrap()), same);
         assert_ne!(number(&|api| api.assertions = vec![Arc::new(Assertion::parse("body contains a").unwrap())]), same);

@@ -3,9 +3,9 @@
 
 use crate::secret::Secret;
 
-/// What is done to ask.
+/// By what an API is asked: `kind` in its row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum Protocol {
     /// An HTTP request and its answer.
     #[default]
     Http,
@@ -17,8 +17,8 @@ pub enum Kind {
     Dns,
 }
 
-impl Kind {
-    /// Every kind, in the order in which documentation lists them.
+impl Protocol {
+    /// Every protocol, in the order in which documentation lists them.
     pub const ALL: [Self; 4] = [Self::Http, Self::Tcp, Self::Tls, Self::Dns];
 
     /// As it stands in a row.
@@ -35,7 +35,7 @@ impl Kind {
 /// What a row says of how it is asked. A plain request has none of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asking {
-    pub kind: Kind,
+    pub protocol: Protocol,
     /// The URL with its secrets, where the one of the config, which is shown, has `***` in their place.
     pub secret_url: Option<Secret>,
     /// The secrets in that URL.
@@ -111,7 +111,7 @@ impl Asking {
         let open = [("to", &self.connect_to), ("name", &self.server_name)];
         let open = open.into_iter().filter_map(|(name, part)| Some((name, part.as_deref()?)));
         let answers = self.expected_answers.iter().map(|answer| ("answer", answer.as_str()));
-        let mut parts = vec![self.kind.as_str(), if self.head_only { "head" } else { "whole" }];
+        let mut parts = vec![self.protocol.as_str(), if self.head_only { "head" } else { "whole" }];
         parts.extend(named.chain(open).chain(answers).flat_map(|(name, part)| [name, part]));
         parts
     }

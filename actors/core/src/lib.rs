@@ -79,7 +79,7 @@ pub mod words;
 
 pub use alert::{Alert, AlertKind};
 pub use api::{Alerting, ApiConfig, ApiId, IpFamily, Method, Policy};
-pub use asking::{Asking, Kind};
+pub use asking::{Asking, Protocol};
 pub use decide::{Decision, decide};
 pub use evidence::Evidence;
 pub use figures::ProbeFigures;

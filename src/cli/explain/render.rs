@@ -2,7 +2,7 @@
 
 use api_health_core::delivery::OwedAlert;
 use api_health_core::recent::Run;
-use api_health_core::{ApiConfig, Kind, Status, Timestamp, Verdict};
+use api_health_core::{ApiConfig, Protocol, Status, Timestamp, Verdict};
 use serde_json::{Value, json};
 
 use super::{Next, Story};
@@ -27,7 +27,7 @@ pub(super) fn text_of(story: &Story, app: &App, out: &Out) -> String {
     if let Some(config) = &story.config {
         let source = story.source.as_deref().unwrap_or("the command line");
         let (name, url) = (text::line(&config.name), text::line(&config.url));
-        let asked = if config.kind() == Kind::Http { format!("{} {url}", config.method) } else { url };
+        let asked = if config.protocol() == Protocol::Http { format!("{} {url}", config.method) } else { url };
         text.push_str(&out.paint(DIM, &format!("  {name}, {asked}, from {source}")));
         text.push('\n');
     }

@@ -4,17 +4,17 @@ use super::super::asking::ALWAYS_CHECKED;
 use super::super::reading::Reading;
 use super::super::report::Field;
 use super::super::words::milliseconds;
-use super::conditions::Kind;
+use super::conditions::EndpointKind;
 
 /// Takes over what a row can say.
-pub(super) fn read(reading: &mut Reading<'_>, field: Field, kind: Kind, api_id: &str) {
+pub(super) fn read(reading: &mut Reading<'_>, field: Field, kind: EndpointKind, api_id: &str) {
     let mut client = reading.report.fields(field);
     if let Some(field) = client.take("timeout") {
         let timeout = field.scalar().and_then(milliseconds);
         reading.timeout(field, timeout);
     }
     if let Some(field) = client.take("ignore-redirect") {
-        if field.flag() == Some(true) && kind == Kind::Http {
+        if field.flag() == Some(true) && kind == EndpointKind::Http {
             reading.set("max_redirects", 0);
         }
         reading.report.taken(field);
@@ -28,7 +28,7 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field, kind: Kind, api_id: 
     }
     if let Some(field) = client.take("proxy-url") {
         match kind {
-            Kind::Http => reading.proxy(api_id, field),
+            EndpointKind::Http => reading.proxy(api_id, field),
             _ => reading.report.lost(field, "a proxy is for rows of HTTP"),
         }
     }
@@ -67,8 +67,8 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field, kind: Kind, api_id: 
     reading.report.rest(client);
 }
 
-fn oauth2(reading: &mut Reading<'_>, field: Field, kind: Kind, api_id: &str) {
-    if kind != Kind::Http {
+fn oauth2(reading: &mut Reading<'_>, field: Field, kind: EndpointKind, api_id: &str) {
+    if kind != EndpointKind::Http {
         return reading.report.lost(field, "a token needs a row of HTTP");
     }
     let mut fields = reading.report.fields(field);

@@ -6,7 +6,7 @@ use super::super::words::{escaped, milliseconds, quoted};
 
 /// What is asked; not every condition makes sense for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum EndpointKind {
     Http,
     Tcp,
     Tls,
@@ -44,7 +44,7 @@ const SUBJECTS: [&str; 8] = [
 ];
 
 /// Reads a condition.
-pub(super) fn read(text: &str, kind: Kind) -> Meaning {
+pub(super) fn read(text: &str, kind: EndpointKind) -> Meaning {
     let operator = ["==", "!=", "<=", ">=", ">", "<"].into_iter().find(|sign| text.contains(&format!(" {sign} ")));
     let Some((sign, (left, right))) = operator.and_then(|sign| Some((sign, text.split_once(&format!(" {sign} "))?)))
     else {
@@ -79,18 +79,20 @@ fn subject(text: &str) -> Option<&'static str> {
     SUBJECTS.into_iter().find(begins)
 }
 
-fn of(subject: &str, left: &str, sign: &str, right: &str, kind: Kind) -> Meaning {
+fn of(subject: &str, left: &str, sign: &str, right: &str, kind: EndpointKind) -> Meaning {
     match subject {
         "[CONNECTED]" if (sign, right) == ("==", "true") => Meaning::Always,
         "[CERTIFICATE_EXPIRATION]" if matches!(sign, ">" | ">=") => certificate(right),
-        "[DNS_RCODE]" if kind == Kind::Dns && (sign, right) == ("==", "NOERROR") => Meaning::Always,
+        "[DNS_RCODE]" if kind == EndpointKind::Dns && (sign, right) == ("==", "NOERROR") => Meaning::Always,
         "[DNS_RCODE]" => lost("a question of DNS passes here with an answer, and with no other code"),
-        "[BODY]" if kind == Kind::Dns && sign == "==" && left.len() == "[BODY]".len() && !right.ends_with(')') => {
+        "[BODY]"
+            if kind == EndpointKind::Dns && sign == "==" && left.len() == "[BODY]".len() && !right.ends_with(')') =>
+        {
             Meaning::Answer(right.trim_end_matches('.').to_owned())
         }
         "[IP]" => lost("the address is not judged; `connect_to` asks a certain one"),
         "[DOMAIN_EXPIRATION]" => lost("when a domain ends is not watched"),
-        _ if kind != Kind::Http => lost("an assertion needs a row of HTTP"),
+        _ if kind != EndpointKind::Http => lost("an assertion needs a row of HTTP"),
         "[STATUS]" => status(sign, right),
         "[RESPONSE_TIME]" => response_time(sign, right),
         "[BODY]" => body(left, sign, right),

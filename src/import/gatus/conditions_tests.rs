@@ -5,7 +5,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn of(text: &str) -> String {
-    match read(text, Kind::Http) {
+    match read(text, EndpointKind::Http) {
         Meaning::Status(set) => format!("status {}", codes(&set)),
         Meaning::Assert(assertion) => assertion,
         Meaning::Nearly(assertion, _) => format!("near {assertion}"),
@@ -72,9 +72,9 @@ fn the_rest_is_taken_or_said_to_be_lost() {
     ] {
         assert_eq!(of(condition), meaning, "{condition}");
     }
-    assert_eq!(read("[BODY] == 192.0.2.1", Kind::Dns), Meaning::Answer("192.0.2.1".into()));
-    assert_eq!(read("[DNS_RCODE] == NOERROR", Kind::Dns), Meaning::Always);
-    assert!(matches!(read("[RESPONSE_TIME] < 5", Kind::Tcp), Meaning::Lost(_)));
+    assert_eq!(read("[BODY] == 192.0.2.1", EndpointKind::Dns), Meaning::Answer("192.0.2.1".into()));
+    assert_eq!(read("[DNS_RCODE] == NOERROR", EndpointKind::Dns), Meaning::Always);
+    assert!(matches!(read("[RESPONSE_TIME] < 5", EndpointKind::Tcp), Meaning::Lost(_)));
 }
 
 proptest! {
@@ -84,6 +84,6 @@ proptest! {
         sign in "( == | != | < | >= |==)",
         right in "(pat\\(|any\\(|)\\PC{0,10}",
     ) {
-        let _ = read(&format!("{left}{sign}{right}"), Kind::Http);
+        let _ = read(&format!("{left}{sign}{right}"), EndpointKind::Http);
     }
 }

@@ -10,7 +10,7 @@ use super::super::secrets::is_secret;
 use super::super::tree::Node;
 use super::super::words::{self, milliseconds};
 use super::alerts::{self, Defaults};
-use super::conditions::{self, CODES, Kind, Meaning};
+use super::conditions::{self, CODES, EndpointKind, Meaning};
 use super::{client, maintenance};
 
 /// Reads an endpoint; the channels that it uses. Without a row, the whole of it is lost, and is said to be.
@@ -29,12 +29,12 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field, defaults: &Defaults)
     let (group, name) = (shown(field.node.of("group")), shown(&name));
     let api_id = reading.begin(&field.file, field.node.line, &[&group, &name]);
     let target = match kind {
-        Kind::Dns => dns(&field, &url),
-        Kind::Http => field.node.get("url").map_or(Err("it has no url".into()), |node| {
+        EndpointKind::Dns => dns(&field, &url),
+        EndpointKind::Http => field.node.get("url").map_or(Err("it has no url".into()), |node| {
             let place = Field { node: node.clone(), path: format!("{}.url", field.path), file: field.file.clone() };
             reading.url(&api_id, &place, &url)
         }),
-        Kind::Tcp | Kind::Tls => reading.plain(&url).map(Target::new),
+        EndpointKind::Tcp | EndpointKind::Tls => reading.plain(&url).map(Target::new),
     };
     let Some((field, target)) = reading.asks(field, target, &name) else { return Vec::new() };
     let mut fields = reading.report.fields(field);
@@ -43,7 +43,7 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field, defaults: &Defaults)
     }
     reading.report.all_taken(&mut fields, &["dns"]); // its name and type stand in the URL
     plain_fields(reading, &mut fields, &group);
-    if kind == Kind::Http {
+    if kind == EndpointKind::Http {
         reading.set("max_redirects", 10);
         request(reading, &mut fields, &api_id, &name, &group);
     }
@@ -64,7 +64,7 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field, defaults: &Defaults)
     let alone = "requests that build on each other are not asked";
     let looks = "the page of api-health has its own looks; URLs and reasons never stand on `/public`";
     reading.report.all_lost(&mut fields, &[("ui", looks), ("store", alone), ("always-run", alone)]);
-    if kind != Kind::Http {
+    if kind != EndpointKind::Http {
         let of_http = ["method", "body", "headers", "graphql"].map(|name| (name, "it is of HTTP, and url is not"));
         reading.report.all_lost(&mut fields, &of_http);
     }
@@ -72,24 +72,24 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field, defaults: &Defaults)
     channels
 }
 
-fn kind(node: &Node) -> Result<Kind, String> {
+fn kind(node: &Node) -> Result<EndpointKind, String> {
     if node.get("client").and_then(|client| client.get("tunnel")).is_some_and(|tunnel| tunnel.scalar().is_some()) {
         return Err(
             "it is asked through an SSH tunnel, which nothing is here; asked without it, it would seem down".into()
         );
     }
     if node.get("dns").is_some_and(|dns| !dns.is_null()) {
-        return Ok(Kind::Dns);
+        return Ok(EndpointKind::Dns);
     }
     let url = node.get("url").and_then(|url| url.scalar()).unwrap_or_default();
     match url.split_once("://").map(|(scheme, _)| scheme) {
-        Some("http" | "https") => Ok(Kind::Http),
-        Some("tcp") => Ok(Kind::Tcp),
-        Some("tls") => Ok(Kind::Tls),
+        Some("http" | "https") => Ok(EndpointKind::Http),
+        Some("tcp") => Ok(EndpointKind::Tcp),
+        Some("tls") => Ok(EndpointKind::Tls),
         Some(scheme) if !scheme.contains('$') => {
             Err(format!("{scheme} is not spoken; http, https, tcp, tls and dns are"))
         }
-        _ if url.starts_with('$') => Ok(Kind::Http),
+        _ if url.starts_with('$') => Ok(EndpointKind::Http),
         _ => Err("it has no url with a scheme".into()),
     }
 }
@@ -158,7 +158,7 @@ fn request(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &str, name: &
     reading.set_headers(headers);
 }
 
-fn of_conditions(reading: &mut Reading<'_>, field: Field, kind: Kind) {
+fn of_conditions(reading: &mut Reading<'_>, field: Field, kind: EndpointKind) {
     let mut codes: BTreeSet<u16> = CODES.collect();
     for item in reading.report.items(field) {
         let Some(text) = item.scalar().map(str::to_owned) else {
@@ -188,7 +188,7 @@ fn of_conditions(reading: &mut Reading<'_>, field: Field, kind: Kind) {
             }
             Meaning::Assert(assertion) => reading.assert(item, &assertion, None),
             Meaning::Nearly(assertion, how) => reading.assert(item, &assertion, Some(how.into())),
-            Meaning::CertificateDays(_) if kind == Kind::Tcp || kind == Kind::Dns => {
+            Meaning::CertificateDays(_) if kind == EndpointKind::Tcp || kind == EndpointKind::Dns => {
                 reading.report.lost(item, "there is no certificate");
             }
             Meaning::CertificateDays(days) => {
@@ -203,7 +203,7 @@ fn of_conditions(reading: &mut Reading<'_>, field: Field, kind: Kind) {
             Meaning::Lost(why) => reading.report.lost(item, why),
         }
     }
-    if kind == Kind::Http {
+    if kind == EndpointKind::Http {
         reading.set("expected_status", words::codes(&codes));
     }
 }

@@ -6,7 +6,7 @@ use lettre::message::{Mailbox, Mailboxes};
 use url::{Host, Url};
 
 use crate::configs::values::{ValueFault, quote};
-use crate::notify::channel::{ChannelSettings, Key, Kind};
+use crate::notify::channel::{ChannelKind, ChannelSettings, Key};
 use crate::probe::place;
 
 /// The most recipients of one channel.
@@ -20,7 +20,8 @@ const STARTTLS_PORT: u16 = 587;
 const TLS_PORT: u16 = 465;
 
 /// The kind of channel.
-pub const KIND: Kind = Kind { name: "email", keys: &[URL, FROM, TO, USER, PASSWORD, TLS], hosts: &[], posting: None };
+pub const KIND: ChannelKind =
+    ChannelKind { name: "email", keys: &[URL, FROM, TO, USER, PASSWORD, TLS], hosts: &[], posting: None };
 
 const URL: Key = Key {
     name: "url",

@@ -156,9 +156,9 @@ fn samples(evidence: Option<&Arc<Evidence>>) -> Vec<Arc<Alert>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notify::channel::Kind;
+    use crate::notify::channel::ChannelKind;
 
-    fn channel(kind: &'static Kind, url: &str) -> ChannelSettings {
+    fn channel(kind: &'static ChannelKind, url: &str) -> ChannelSettings {
         let mut keys: std::collections::BTreeMap<_, _> =
             kind.keys.iter().filter(|key| key.required).map(|key| (key.name, Secret::new("abc"))).collect();
         keys.insert("url", Secret::new(url));

@@ -22,7 +22,7 @@ const NXDOMAIN: u8 = 3;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum QuestionKind {
     Ipv4,
     Ipv6,
     /// The name servers of a zone.
@@ -31,7 +31,7 @@ pub(super) enum Kind {
     Records(RecordType),
 }
 
-impl Kind {
+impl QuestionKind {
     fn code(self) -> u16 {
         match self {
             Self::Ipv4 => 1,
@@ -47,7 +47,7 @@ impl Kind {
 pub(super) struct Question {
     /// Labels with their lengths, in lower case, the empty one of the root last.
     name: Vec<u8>,
-    kind: Kind,
+    kind: QuestionKind,
     id: u16,
 }
 
@@ -66,7 +66,7 @@ pub(super) enum Answer {
 
 impl Question {
     /// `None` if `name` cannot be a name: a label of more than 63 bytes or of none, more than 255 bytes in all.
-    pub(super) fn new(name: &str, kind: Kind) -> Option<Self> {
+    pub(super) fn new(name: &str, kind: QuestionKind) -> Option<Self> {
         let name = name.strip_suffix('.').unwrap_or(name);
         let mut wire = Vec::with_capacity(name.len() + 2);
         for label in name.split('.').filter(|_| !name.is_empty()) {
@@ -121,7 +121,9 @@ impl Question {
             NOERROR if answers == 0 && !is_its_own && !asks_others => Answer::Fault(NameServerFault::NoRecursion),
             NOERROR => {
                 let found = match self.kind {
-                    Kind::Records(of) => records::read(message, begin, answers, &self.name, of).map(Answer::Records),
+                    QuestionKind::Records(of) => {
+                        records::read(message, begin, answers, &self.name, of).map(Answer::Records)
+                    }
                     _ => self.addresses(message, begin, answers).map(Answer::Addresses),
                 };
                 found.unwrap_or(Answer::Fault(NameServerFault::Garbled))
@@ -170,9 +172,9 @@ impl Question {
     /// Nothing for a name server, which is asked for only to see whether anybody answers.
     fn address(&self, data: &[u8]) -> Option<Option<IpAddr>> {
         Some(match self.kind {
-            Kind::Ipv4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?).into()),
-            Kind::Ipv6 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?).into()),
-            Kind::Servers | Kind::Records(_) => None,
+            QuestionKind::Ipv4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?).into()),
+            QuestionKind::Ipv6 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?).into()),
+            QuestionKind::Servers | QuestionKind::Records(_) => None,
         })
     }
 }
@@ -264,7 +266,7 @@ mod tests {
 
     #[test]
     fn addresses_are_found_at_the_end_of_aliases_in_any_order() {
-        let question = Question::new("Shop.Test.", Kind::Ipv4).unwrap();
+        let question = Question::new("Shop.Test.", QuestionKind::Ipv4).unwrap();
         let records: [Record<'_>; 4] = [
             (b"\x01b\x04TEST\0", 1, &[10, 0, 0, 2]),
             (ITSELF, 5, b"\x01b\xc0\x11"), // b, and then the name from its second label on
@@ -273,7 +275,7 @@ mod tests {
         ];
         let said = question.read(&answer(&question, 0x8180, &records));
         assert_eq!(said, Some(Answer::Addresses(vec![[10, 0, 0, 2].into(), [10, 0, 0, 3].into()])));
-        let question = Question::new("shop.test", Kind::Ipv6).unwrap();
+        let question = Question::new("shop.test", QuestionKind::Ipv6).unwrap();
         let loopback = Ipv6Addr::LOCALHOST.octets();
         let said = question.read(&answer(&question, 0x8180, &[(ITSELF, 28, &loopback)]));
         assert_eq!(said, Some(Answer::Addresses(vec![Ipv6Addr::LOCALHOST.into()])));
@@ -281,13 +283,13 @@ mod tests {
 
     #[test]
     fn of_an_answer_so_many_addresses_are_kept_and_aliases_followed() {
-        let question = Question::new("n0.test", Kind::Ipv4).unwrap();
+        let question = Question::new("n0.test", QuestionKind::Ipv4).unwrap();
         let many = vec![(ITSELF, 1, &[10, 0, 0, 1][..]); ANSWER_ADDRESSES_MAX + 1];
         let Some(Answer::Addresses(kept)) = question.read(&answer(&question, 0x8180, &many)) else { panic!() };
         assert_eq!(kept.len(), ANSWER_ADDRESSES_MAX);
         for (aliases, is_followed) in [(ALIASES_MAX, true), (ALIASES_MAX + 1, false)] {
             let names: Vec<_> =
-                (0..=aliases).map(|n| Question::new(&format!("n{n}.test"), Kind::Ipv4).unwrap().name).collect();
+                (0..=aliases).map(|n| Question::new(&format!("n{n}.test"), QuestionKind::Ipv4).unwrap().name).collect();
             let mut chain: Vec<_> = names.windows(2).map(|pair| (&pair[0][..], 5, &pair[1][..])).collect();
             chain.push((&names[aliases], 1, &[10, 0, 0, 1]));
             let said = question.read(&answer(&question, 0x8180, &chain));
@@ -297,7 +299,7 @@ mod tests {
 
     #[test]
     fn each_code_is_told_apart() {
-        let question = Question::new("shop.test", Kind::Ipv4).unwrap();
+        let question = Question::new("shop.test", QuestionKind::Ipv4).unwrap();
         for (flags, expected) in [
             (0x8180, Answer::Addresses(vec![])),
             (0x8400, Answer::Addresses(vec![])),
@@ -317,7 +319,7 @@ mod tests {
 
     #[test]
     fn what_answers_another_question_is_no_answer() {
-        let question = Question::new("shop.test", Kind::Ipv4).unwrap();
+        let question = Question::new("shop.test", QuestionKind::Ipv4).unwrap();
         let good = answer(&question, 0x8180, &[(ITSELF, 1, &[10, 0, 0, 1])]);
         for at in [0, 1, 2, 13, question.bytes(false).len() - 3] {
             let mut other = good.clone();
@@ -328,7 +330,7 @@ mod tests {
 
     #[test]
     fn what_is_broken_is_said_and_circles_end() {
-        let question = Question::new("shop.test", Kind::Ipv4).unwrap();
+        let question = Question::new("shop.test", QuestionKind::Ipv4).unwrap();
         let garbled = Some(Answer::Fault(NameServerFault::Garbled));
         let good = answer(&question, 0x8180, &[(ITSELF, 1, &[10, 0, 0, 1])]);
         assert_eq!(question.read(&good[..good.len() - 1]), garbled, "cut short");
@@ -346,7 +348,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(tail in vec(prop_oneof![Just(0xc0_u8), 0..28_u8, any::<u8>()], 0..200), count in any::<u16>()) {
-            let question = Question::new("shop.test", Kind::Ipv6).unwrap();
+            let question = Question::new("shop.test", QuestionKind::Ipv6).unwrap();
             let mut message = answer(&question, 0x8180, &[]);
             message[6..8].copy_from_slice(&count.to_be_bytes());
             message.extend(&tail);
@@ -361,10 +363,10 @@ mod tests {
     #[test]
     fn names_have_their_bounds() {
         let long = format!("{}.test", "a".repeat(63));
-        assert!(Question::new(&long, Kind::Ipv4).is_some());
+        assert!(Question::new(&long, QuestionKind::Ipv4).is_some());
         for bad in [&format!("a{long}"), "a..test", ".test", &format!("{long}.{long}.{long}.{long}")] {
-            assert!(Question::new(bad, Kind::Ipv4).is_none(), "{bad}");
+            assert!(Question::new(bad, QuestionKind::Ipv4).is_none(), "{bad}");
         }
-        assert_eq!(Question::new(".", Kind::Servers).unwrap().name, [0], "the root");
+        assert_eq!(Question::new(".", QuestionKind::Servers).unwrap().name, [0], "the root");
     }
 }

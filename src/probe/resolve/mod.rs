@@ -53,12 +53,12 @@ type Function = dyn Fn(String, u16) -> LocalBoxFuture<'static, io::Result<Vec<So
 /// How names are looked up, and which addresses of theirs are used.
 #[derive(Clone)]
 pub struct Resolver {
-    kind: Kind,
+    kind: ResolverKind,
     family: IpFamily,
 }
 
 #[derive(Clone)]
-enum Kind {
+enum ResolverKind {
     Own(Own),
     System(System),
     Function(Arc<Function>),
@@ -67,12 +67,12 @@ enum Kind {
 impl Resolver {
     /// Our own, which asks the name servers that the system's files name.
     pub fn own(files: ResolverFiles) -> Self {
-        Self::of(Kind::Own(Own::new(Files::new(files))))
+        Self::of(ResolverKind::Own(Own::new(Files::new(files))))
     }
 
     /// The system's (`getaddrinfo`).
     pub fn system() -> Self {
-        Self::of(Kind::System(System::new()))
+        Self::of(ResolverKind::System(System::new()))
     }
 
     /// A function of the caller's.
@@ -80,10 +80,10 @@ impl Resolver {
     where
         F: Fn(String, u16) -> LocalBoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync + 'static,
     {
-        Self::of(Kind::Function(Arc::new(function)))
+        Self::of(ResolverKind::Function(Arc::new(function)))
     }
 
-    fn of(kind: Kind) -> Self {
+    fn of(kind: ResolverKind) -> Self {
         Self { kind, family: IpFamily::Any }
     }
 
@@ -97,9 +97,9 @@ impl Resolver {
     #[must_use]
     pub fn with_lane_of_its_own(self) -> Self {
         let kind = match self.kind {
-            Kind::Own(own) => Kind::Own(own.lane()),
-            Kind::System(system) => Kind::System(system.lane()),
-            function @ Kind::Function(_) => function,
+            ResolverKind::Own(own) => ResolverKind::Own(own.lane()),
+            ResolverKind::System(system) => ResolverKind::System(system.lane()),
+            function @ ResolverKind::Function(_) => function,
         };
         Self { kind, ..self }
     }
@@ -115,9 +115,9 @@ impl Resolver {
     /// Why there is none, and whose fault that is as far as it can be told.
     pub async fn lookup(&self, host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
         let mut addresses = match &self.kind {
-            Kind::Own(own) => route::best_first(own.lookup(host, self.family, deadline).await?),
-            Kind::System(system) => system.lookup(host, self.family, deadline).await?,
-            Kind::Function(function) => {
+            ResolverKind::Own(own) => route::best_first(own.lookup(host, self.family, deadline).await?),
+            ResolverKind::System(system) => system.lookup(host, self.family, deadline).await?,
+            ResolverKind::Function(function) => {
                 let found = function(host.to_owned(), port).await;
                 let found = found.map(|all| all.iter().map(SocketAddr::ip).collect());
                 system::of_family(host, self.family, found)?
@@ -140,7 +140,7 @@ impl Resolver {
         deadline: Instant,
     ) -> Result<Vec<String>, Failure> {
         let others = match &self.kind {
-            Kind::Own(own) => own.clone(),
+            ResolverKind::Own(own) => own.clone(),
             _ => Own::new(Files::new(ResolverFiles::default())),
         };
         match server {
@@ -152,9 +152,9 @@ impl Resolver {
     /// Asks each name server of this machine something harmless, and says within `bound` what came of it.
     pub async fn witnesses(&self, bound: Duration) -> Vec<(IpAddr, Witness)> {
         match &self.kind {
-            Kind::Own(own) => own.witnesses(bound).await,
-            Kind::System(_) => Own::new(Files::new(ResolverFiles::default())).witnesses(bound).await,
-            Kind::Function(_) => Vec::new(),
+            ResolverKind::Own(own) => own.witnesses(bound).await,
+            ResolverKind::System(_) => Own::new(Files::new(ResolverFiles::default())).witnesses(bound).await,
+            ResolverKind::Function(_) => Vec::new(),
         }
     }
 }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use super::ask::{Trouble, ask, one};
 use super::config::{Config, Sources};
 use super::files::{Files, Known};
-use super::message::{Answer, Kind, Question};
+use super::message::{Answer, Question, QuestionKind};
 use super::records::RecordType;
 use super::route;
 use super::system::System;
@@ -139,7 +139,10 @@ impl Own {
 
     /// One whole name, of one family or of both.
     async fn one(&self, config: &Config, name: &str, family: IpFamily, deadline: Instant) -> Found {
-        let (ipv4, ipv6) = (self.ask(config, name, Kind::Ipv4, deadline), self.ask(config, name, Kind::Ipv6, deadline));
+        let (ipv4, ipv6) = (
+            self.ask(config, name, QuestionKind::Ipv4, deadline),
+            self.ask(config, name, QuestionKind::Ipv6, deadline),
+        );
         match family {
             IpFamily::Ipv4 => return ipv4.await,
             IpFamily::Ipv6 => return ipv6.await,
@@ -167,7 +170,7 @@ impl Own {
         first.beside(other.unwrap_or(Found::Trouble(Trouble::Silent)))
     }
 
-    async fn ask(&self, config: &Config, name: &str, kind: Kind, deadline: Instant) -> Found {
+    async fn ask(&self, config: &Config, name: &str, kind: QuestionKind, deadline: Instant) -> Found {
         let Some(question) = Question::new(name, kind) else { return Found::NoSuchName };
         let first = if config.rotate { self.shared.count.fetch_add(1, Ordering::Relaxed) } else { 0 };
         let said = ask(config, first, &question, deadline).await;
@@ -187,7 +190,7 @@ impl Own {
         let Some(known) = self.shared.files.known().await else { return Err(unread()) };
         let deadline = deadline.checked_sub(BEFORE_DEADLINE).unwrap_or(deadline);
         let not_found = || Failure::NameNotFound { host: name.to_owned() };
-        let question = Question::new(name, Kind::Records(of)).ok_or_else(not_found)?;
+        let question = Question::new(name, QuestionKind::Records(of)).ok_or_else(not_found)?;
         let began = Instant::now();
         match ask(&known.config, 0, &question, deadline).await {
             Ok(Answer::Records(records)) => Ok(records),
@@ -208,7 +211,8 @@ impl Own {
         let config = known.config.clone();
         let deadline = deadline.checked_sub(BEFORE_DEADLINE).unwrap_or(deadline);
         let host = || name.to_owned();
-        let question = Question::new(name, Kind::Records(of)).ok_or_else(|| Failure::NameNotFound { host: host() })?;
+        let question =
+            Question::new(name, QuestionKind::Records(of)).ok_or_else(|| Failure::NameNotFound { host: host() })?;
         let began = Instant::now();
         for tries in (1..=TRIES).rev() {
             let until = Instant::now() + deadline.saturating_duration_since(Instant::now()) / tries;
@@ -229,8 +233,8 @@ impl Own {
     async fn no_address(&self, config: &Config, host: &str, wanted: IpFamily, deadline: Instant) -> Failure {
         let (kind, other) = match wanted {
             IpFamily::Any => return Failure::NoAddress { host: host.to_owned(), wanted, has: None },
-            IpFamily::Ipv4 => (Kind::Ipv6, IpFamily::Ipv6),
-            IpFamily::Ipv6 => (Kind::Ipv4, IpFamily::Ipv4),
+            IpFamily::Ipv4 => (QuestionKind::Ipv6, IpFamily::Ipv6),
+            IpFamily::Ipv6 => (QuestionKind::Ipv4, IpFamily::Ipv4),
         };
         let has = matches!(self.ask(config, host, kind, deadline).await, Found::Addresses(_)).then_some(other);
         Failure::NoAddress { host: host.to_owned(), wanted, has }
@@ -258,7 +262,7 @@ impl Own {
         let each = known.config.servers.iter().map(|server| {
             let config = Config { servers: vec![*server], attempts: 1, timeout: bound, ..known.config.clone() };
             async move {
-                let Some(question) = Question::new(".", Kind::Servers) else { return Witness::Silent };
+                let Some(question) = Question::new(".", QuestionKind::Servers) else { return Witness::Silent };
                 match ask(&config, 0, &question, deadline).await {
                     Ok(_) => Witness::Well,
                     Err(Trouble::Failed(_, fault)) => Witness::Failed(fault),

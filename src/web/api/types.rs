@@ -192,7 +192,7 @@ impl Api {
             why: view.why(now).as_ref().map(said),
             url: config.map(shown::url),
             method: config.map(|config| config.method.as_str()),
-            kind: config.map(|config| config.kind().as_str()),
+            kind: config.map(|config| config.protocol().as_str()),
             tags: config.map(|config| config.tags.clone()).unwrap_or_default(),
             last_probe: LastProbe::of(view),
             incident: view.incident.as_ref().map(|open| OpenIncident {

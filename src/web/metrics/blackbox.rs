@@ -6,7 +6,7 @@ use api_health_core::assertion::TlsVersion;
 use api_health_core::observation::Phase;
 use api_health_core::outcome::Verdict;
 use api_health_core::view::{ApiView, Condition};
-use api_health_core::{ApiConfig, IpFamily, Kind, ProbeFigures, Timestamp};
+use api_health_core::{ApiConfig, IpFamily, ProbeFigures, Protocol, Timestamp};
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 
@@ -40,7 +40,7 @@ impl<'a> Last<'a> {
     }
 
     fn is_http(&self) -> bool {
-        self.config.kind() == Kind::Http
+        self.config.protocol() == Protocol::Http
     }
 
     /// Where it is asked by HTTP.

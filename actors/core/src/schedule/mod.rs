@@ -41,10 +41,10 @@ const MISSED_MAX: u64 = 10_000;
 
 /// When to probe: a cron expression in a time zone, or a fixed interval.
 #[derive(Clone, PartialEq)]
-pub struct Schedule(Kind);
+pub struct Schedule(Rule);
 
 #[derive(Clone, PartialEq)]
-enum Kind {
+enum Rule {
     Cron(CronTicks),
     Every(Duration),
 }
@@ -55,7 +55,7 @@ impl Schedule {
 
     /// Every `interval`, from the start of the process on. An interval under 1 s is read as 1 s.
     pub fn every(interval: Duration) -> Self {
-        Self(Kind::Every(interval.max(Duration::from_secs(1))))
+        Self(Rule::Every(interval.max(Duration::from_secs(1))))
     }
 
     /// A cron expression of 5 fields, or 6 with seconds first, in an IANA time zone (`UTC`, `Europe/Berlin`).
@@ -66,16 +66,16 @@ impl Schedule {
     /// # Errors
     /// Says in plain words what is wrong, also of an expression that never comes due after `now`.
     pub fn cron(expression: &str, zone: &str, now: Timestamp) -> Result<Self, CronFault> {
-        CronTicks::parse(expression, zone, now).map(|ticks| Self(Kind::Cron(ticks)))
+        CronTicks::parse(expression, zone, now).map(|ticks| Self(Rule::Cron(ticks)))
     }
 
     /// The first due time after `now` for the API whose slot is `slot`; `None` if there is none, ever.
     pub fn next_due(&self, slot: Slot, now: Moment) -> Option<Due> {
         match &self.0 {
-            Kind::Every(interval) => {
+            Rule::Every(interval) => {
                 Some(Due::Monotonic(next_on_grid(slot.within(*interval), *interval, now.monotonic)))
             }
-            Kind::Cron(cron) => {
+            Rule::Cron(cron) => {
                 let ticks = cron.around(now.wall);
                 if let Some(open) = ticks.open {
                     let due = open.plus(slot.within(tick_length(open, ticks.next)));
@@ -92,8 +92,8 @@ impl Schedule {
     /// The last tick at or before `now`; an interval has none, since it does not go by the wall clock.
     pub fn last_tick(&self, now: Moment) -> Option<Timestamp> {
         match &self.0 {
-            Kind::Every(_) => None,
-            Kind::Cron(cron) => cron.around(now.wall).open,
+            Rule::Every(_) => None,
+            Rule::Cron(cron) => cron.around(now.wall).open,
         }
     }
 
@@ -101,8 +101,8 @@ impl Schedule {
     /// A tick is open for [`SPREAD_MAX`] at most: an API that is watched in office hours is not probed at night.
     pub fn tick_is_open(&self, now: Moment) -> bool {
         match &self.0 {
-            Kind::Every(_) => true,
-            Kind::Cron(cron) => {
+            Rule::Every(_) => true,
+            Rule::Cron(cron) => {
                 let ticks = cron.around(now.wall);
                 ticks.open.is_some_and(|open| now.wall.since(open) < tick_length(open, ticks.next))
             }
@@ -127,32 +127,32 @@ impl Schedule {
     /// The time between two ticks, if that is always the same by its kind.
     pub fn interval(&self) -> Option<Duration> {
         match &self.0 {
-            Kind::Every(interval) => Some(*interval),
-            Kind::Cron(_) => None,
+            Rule::Every(interval) => Some(*interval),
+            Rule::Cron(_) => None,
         }
     }
 
     /// What should be said of the schedule though it is good: a step that leaves uneven gaps.
     pub fn remark(&self) -> Option<String> {
         match &self.0 {
-            Kind::Every(_) => None,
-            Kind::Cron(cron) => cron.remark(),
+            Rule::Every(_) => None,
+            Rule::Cron(cron) => cron.remark(),
         }
     }
 
     /// The longest time between two ticks: that of a whole round of the calendar.
     pub fn longest_gap(&self) -> Duration {
         match &self.0 {
-            Kind::Every(interval) => *interval,
-            Kind::Cron(cron) => cron.longest_gap(),
+            Rule::Every(interval) => *interval,
+            Rule::Cron(cron) => cron.longest_gap(),
         }
     }
 
     /// How long after a fail the next tick comes at most: a recheck is never slower than the schedule itself.
     pub fn shortest_gap_from(&self, now: Moment) -> Duration {
         match &self.0 {
-            Kind::Every(interval) => *interval,
-            Kind::Cron(cron) => {
+            Rule::Every(interval) => *interval,
+            Rule::Cron(cron) => {
                 let ticks = cron.around(now.wall);
                 ticks.next.zip(ticks.after_next).map_or(Duration::MAX, |(first, second)| second.since(first))
             }
@@ -185,8 +185,8 @@ impl fmt::Debug for Schedule {
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Cron(cron) => cron.fmt(f),
-            Kind::Every(interval) => write!(f, "every {} s", interval.as_secs()),
+            Rule::Cron(cron) => cron.fmt(f),
+            Rule::Every(interval) => write!(f, "every {} s", interval.as_secs()),
         }
     }
 }
