@@ -190,7 +190,7 @@ struct Shared {
     apis: Vec<Arc<ApiConfig>>,
     lines: Lines,
     calls: Arc<Calls>,
-    arbiters: usize,
+    prober_threads: usize,
 }
 
 /// A worker, and its line to the store.
@@ -217,7 +217,7 @@ impl Shared {
             }
         };
         let apis = watched::apis(job.n, &job.bases, &schedule);
-        Self { apis, lines, calls: Arc::default(), arbiters: watched::ARBITERS.div_ceil(job.workers) }
+        Self { apis, lines, calls: Arc::default(), prober_threads: watched::ARBITERS.div_ceil(job.workers) }
     }
 
     /// Starts a worker. A name that was used before is that of a process which is dead for certain.
@@ -239,7 +239,11 @@ impl Shared {
         let world = watched::world(self.apis.clone(), probe, Arc::clone(&store) as _, clock);
         let world = World { instance: name.into(), leases: Some(leases), ..world };
         // The default with DynamoDB: nothing is written while nothing changes.
-        let options = Options { arbiters: self.arbiters, checkpoint: Duration::from_secs(3_600), ..Options::default() };
+        let options = Options {
+            prober_threads: self.prober_threads,
+            checkpoint: Duration::from_secs(3_600),
+            ..Options::default()
+        };
         let running = system::start(world, &options);
         running.joined().await.expect("it does not want all");
         let report = running.reload().await.expect("it lives");

@@ -2,7 +2,7 @@
 //! retries of the SDK's own.
 //!
 //! Each owner loads a configuration of its own ([`load`]), so that no two actors share a connection pool: connections
-//! live on the thread that made them, and a client shared by two arbiters stalls with either of them. The SDK's retries
+//! live on the thread that made them, and a client shared by two threads stalls with either of them. The SDK's retries
 //! are off because its retry quota is one for the whole process; the keeper and the alerter retry by their own rules.
 
 pub(crate) mod causes;

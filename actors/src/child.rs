@@ -28,8 +28,8 @@ pub enum ExitReason {
     Killed,
     /// It hung: it, or its whole thread, missed the deadline for a sign of life.
     Hung,
-    /// Its arbiter is gone, and it with it.
-    ArbiterGone,
+    /// Its thread is gone, and it with it.
+    ThreadGone,
     /// It could not be started again, for this reason.
     Unstartable(String),
 }
@@ -42,7 +42,7 @@ impl fmt::Display for ExitReason {
             Self::Panic(text) => write!(f, "it panicked: {text}"),
             Self::Killed => f.write_str("it was killed"),
             Self::Hung => f.write_str("it hung: it was not heard of when it should have been"),
-            Self::ArbiterGone => f.write_str("its thread is gone"),
+            Self::ThreadGone => f.write_str("its thread is gone"),
             Self::Unstartable(why) => write!(f, "it could not be started again: {why}"),
         }
     }
@@ -129,7 +129,7 @@ impl<N: FnOnce(ExitReason)> Notice<N> {
 impl<N: FnOnce(ExitReason)> Drop for Notice<N> {
     fn drop(&mut self) {
         if let Some(ended) = self.0.take() {
-            ended(ExitReason::ArbiterGone);
+            ended(ExitReason::ThreadGone);
         }
     }
 }

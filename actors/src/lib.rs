@@ -6,10 +6,10 @@
 //! | actor | how many | owns | sends to |
 //! |---|---|---|---|
 //! | [`supervisor`] | 1 | all other actors, their threads, the config sources | keeper: config changes, probers that are given up; probers: a new config, stop |
-//! | [`prober`] | one per API, spread over one arbiter per core | when it is due | its outcome batcher: an outcome |
-//! | [`outcome_batcher`] | one per arbiter of probers | outcomes on their way | keeper: outcomes, several at once |
-//! | [`state_keeper`] | 1, on its own arbiter | every state, the store | alerter: an owed alert |
-//! | [`alerter`] | 1, on its own arbiter | the notifiers | |
+//! | [`prober`] | one per API, spread over one thread per core | when it is due | its outcome batcher: an outcome |
+//! | [`outcome_batcher`] | one per thread of probers | outcomes on their way | keeper: outcomes, several at once |
+//! | [`state_keeper`] | 1, on its own thread | every state, the store | alerter: an owed alert |
+//! | [`alerter`] | 1, on its own thread | the notifiers | |
 //!
 //! Where several workers share the APIs, the [`lease_holder`], a task beside the supervisor, decides which are its own, through the
 //! port [`leases`]. The [`lease_clock`] says whether the lease is valid at this moment.

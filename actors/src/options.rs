@@ -10,7 +10,7 @@ use crate::retry::RetryPolicy;
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Threads that probers are spread over; 0 runs everything on the calling thread, as simulated time needs.
-    pub arbiters: usize,
+    pub prober_threads: usize,
     /// How often a source without a revision is read.
     pub reload_every: Duration,
     /// The longest that a write may wait if it changes no decision.
@@ -45,7 +45,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            arbiters: std::thread::available_parallelism().map_or(1, usize::from),
+            prober_threads: std::thread::available_parallelism().map_or(1, usize::from),
             reload_every: Duration::from_secs(60),
             checkpoint: Duration::from_secs(10),
             heartbeat: Some(Duration::from_secs(60)),

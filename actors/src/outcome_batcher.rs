@@ -1,4 +1,4 @@
-//! The outcome batcher: one on each arbiter of probers. It carries outcomes to the state-keeper, many in one message.
+//! The outcome batcher: one on each thread of probers. It carries outcomes to the state-keeper, many in one message.
 //!
 //! The keeper lives on another thread, and waking a thread costs more than deciding: with a message for each outcome
 //! and another for each answer, a tenth or more of a probe's CPU time goes into it. So a pass that follows a pass,

@@ -1,7 +1,7 @@
 //! Our own side of every exchange: resolver, network and clock, as far as the probers know of them together.
 //!
-//! Each exchange that went well leaves a sign, one store into an atomic. A failure that may be ours
-//! ([`network::blame`]) is held against the signs of others first; only where there is none are the witnesses asked, at most once at
+//! Each exchange that went well leaves a proof that what it used works, one store into an atomic. A failure that may be ours
+//! ([`network::blame`]) is held against the proofs of others first; only where there is none are the witnesses asked, at most once at
 //! a time in each way, however many wait. What is found is told by the supervisor, which looks each second.
 
 use std::collections::VecDeque;
@@ -32,8 +32,8 @@ pub const TESTIMONY_WITHIN: Duration = Duration::from_secs(2);
 pub const ASKED_FIRST_AFTER: Duration = Duration::from_secs(1);
 const ASKED_FIRST_AGAIN: Duration = Duration::from_secs(60);
 
-/// A sign is written down no more often than this.
-const SIGNS_EVERY: Duration = Duration::from_millis(100);
+/// A proof is written down no more often than this.
+const PROOFS_EVERY: Duration = Duration::from_millis(100);
 
 /// Names of other APIs that are kept to be looked up when one cannot be.
 const NAMES_MAX: usize = 4;
@@ -61,7 +61,7 @@ pub struct OwnSide {
     witnesses: Arc<dyn Witnesses>,
     time: TimeBase,
     /// When all was seen to be well last in each way, in milliseconds of monotonic time; 0: never.
-    signs: [AtomicU64; Way::ALL.len()],
+    proofs: [AtomicU64; Way::ALL.len()],
     named_at: AtomicU64,
     known: Mutex<Known>,
     /// What came of the last asking in each way, and when it began. Whoever asks holds it meanwhile.
@@ -95,7 +95,7 @@ impl OwnSide {
         Self {
             witnesses,
             time,
-            signs: Default::default(),
+            proofs: Default::default(),
             named_at: AtomicU64::new(0),
             known: Mutex::default(),
             asked: Default::default(),
@@ -110,7 +110,7 @@ impl OwnSide {
             Answer::Response(_) | Answer::Connected { .. } | Answer::Records(_) => None,
             Answer::Failure(failure) => Some((failure, network::blame(failure, address))),
         };
-        self.note_signs(api, observation, address, failure, now);
+        self.note_proofs(api, observation, address, failure, now);
         let (failure, blame) = failure?;
         match blame {
             Blame::Theirs | Blame::Ours(None) => None,
@@ -125,7 +125,7 @@ impl OwnSide {
     }
 
     /// What an exchange shows to be well, whatever became of it.
-    fn note_signs(
+    fn note_proofs(
         &self,
         api: &ApiConfig,
         observation: &Observation,
@@ -134,7 +134,7 @@ impl OwnSide {
         now: Duration,
     ) {
         if !matches!(failure, Some((_, Blame::Ours(_)))) {
-            self.sign(Way::Machine, now);
+            self.note_proof(Way::Machine, now);
         }
         let failure = failure.map(|(failure, _)| failure);
         let is_reached = failure.is_none_or(|failure| {
@@ -153,23 +153,23 @@ impl OwnSide {
             )
         });
         if let Some(address) = address.filter(|address| is_reached && !address.is_loopback()) {
-            self.sign(Way::to(address), now);
+            self.note_proof(Way::to(address), now);
         }
         if observation.by_proxy && (is_reached || matches!(failure, Some(Failure::BehindProxy { .. }))) {
-            self.sign(Way::Proxy, now);
+            self.note_proof(Way::Proxy, now);
             // What a proxy on this machine reached was reached by our network, but the answer may be the proxy's own.
             if address.is_none() && matches!(&observation.answer, Answer::Response(seen) if seen.status < 400) {
-                self.sign(Way::NETWORK, now);
+                self.note_proof(Way::NETWORK, now);
             }
         }
         if observation.phases.tls.is_some() {
-            self.sign(Way::Clock, now);
+            self.note_proof(Way::Clock, now);
         }
-        // A name that was found may stand in the hosts file, and is no sign; that one does not exist is.
+        // A name that was found may stand in the hosts file, and proves nothing; that one does not exist is.
         // And so is that of a name server that is watched, which is none of ours.
         let is_lookup = api.protocol() != Protocol::Dns;
         if is_lookup && matches!(failure, Some(Failure::NameNotFound { .. } | Failure::NoAddress { .. })) {
-            self.sign(Way::Lookup, now);
+            self.note_proof(Way::Lookup, now);
         }
         // A proxy looks the name up itself.
         if observation.phases.resolve.is_some() && !observation.by_proxy && is_due(&self.named_at, NAMES_EVERY, now) {
@@ -182,14 +182,14 @@ impl OwnSide {
         }
     }
 
-    fn sign(&self, way: Way, now: Duration) {
-        is_due(&self.signs[way.index()], SIGNS_EVERY, now);
+    fn note_proof(&self, way: Way, now: Duration) {
+        is_due(&self.proofs[way.index()], PROOFS_EVERY, now);
     }
 
     /// When all was seen to be well last in a way.
     fn well_at(&self, way: Way) -> Option<Duration> {
-        let signs = Way::ALL.into_iter().filter(|sign| way.is_vouched_for_by(*sign));
-        let newest = signs.map(|sign| self.signs[sign.index()].load(Ordering::Relaxed)).max().unwrap_or(0);
+        let proofs = Way::ALL.into_iter().filter(|proof| way.is_vouched_for_by(*proof));
+        let newest = proofs.map(|proof| self.proofs[proof.index()].load(Ordering::Relaxed)).max().unwrap_or(0);
         (newest > 0).then(|| Duration::from_millis(newest))
     }
 
@@ -249,7 +249,7 @@ impl OwnSide {
         let testimony = self.known().panel.count(way, ballot, |way| self.well_at(way), began);
         if testimony.word() == network::Word::Well {
             self.known().has_answered = true;
-            self.sign(way, began);
+            self.note_proof(way, began);
         }
         *asked = Some((began, testimony.clone()));
         testimony
@@ -282,7 +282,7 @@ impl OwnSide {
         if known.newest_stamp.is_some_and(|newest| newest.since(now.wall) > CLOCK_BEHIND_MIN) {
             known.behind_since.get_or_insert(now.monotonic);
         } else if known.behind_since.take().is_some() {
-            self.sign(Way::Clock, now.monotonic);
+            self.note_proof(Way::Clock, now.monotonic);
         }
         if let Some(fault) = self.clock_fault(&known, now.wall) {
             known.clock.ill(Way::Clock, &fault, Duration::ZERO, now.monotonic);

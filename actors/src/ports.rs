@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_core::history::{HistoryItem, Series, Slot};
+use api_health_core::history::{HistoryItem, HistorySlot, Series};
 use api_health_core::network::{Ballot, Way};
 use api_health_core::{Alert, ApiConfig, ApiId, ApiState, ConfigIssue, Heartbeat, Observation, Timestamp};
 
@@ -116,7 +116,7 @@ pub trait HistoryStore: Send + Sync {
     fn read(
         &self,
         series: Series,
-        slots: RangeInclusive<Slot>,
+        slots: RangeInclusive<HistorySlot>,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<HistoryItem>, StoreError>>;
 

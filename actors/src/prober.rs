@@ -1,5 +1,5 @@
 //! The prober: one actor per API. When it is due it probes, judges, and sends the outcome to the state-keeper through its
-//! arbiter's outcome batcher.
+//! thread's outcome batcher.
 //!
 //! It never waits for anybody while a tick is due. The next due time comes from the schedule alone, and sending an outcome goes
 //! on beside it. A tick that comes while a probe is still running is missed, and counted.
@@ -42,10 +42,10 @@ const UPTIME_SLEEP_MAX: Duration = Duration::from_secs(300);
 /// The clocks differ by more than this after one sleep: the wall clock was set.
 const CLOCK_STEP_MIN: Duration = Duration::from_secs(2);
 
-/// What all probers of an arbiter share.
+/// What all probers of a thread share.
 pub struct ProberContext {
     pub probe: Arc<dyn Probe>,
-    /// The outcome batcher of this arbiter.
+    /// The outcome batcher of this thread.
     pub batcher: Handle<Recipient<SubmitOutcome>>,
     pub time: TimeBase,
     pub stats: Arc<Stats>,

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::measured::Measured;
 
-/// How often the figures are logged: 288 lines a day, and often enough to date a bad hour.
+/// How often the counts are logged: 288 lines a day, and often enough to date a bad hour.
 pub const LOG_EVERY: Duration = Duration::from_secs(300);
 
 /// Upper bounds of the lateness histogram in milliseconds; what is later falls into one more bucket.
@@ -79,8 +79,8 @@ impl Stats {
     }
 
     /// All counters at this moment.
-    pub fn figures(&self) -> Figures {
-        Figures {
+    pub fn counts(&self) -> ProbingCounts {
+        ProbingCounts {
             probes: self.probes(),
             missed_ticks: self.missed_ticks(),
             held_up: self.held_up.load(Ordering::Relaxed),
@@ -90,15 +90,15 @@ impl Stats {
         }
     }
 
-    /// As [`Figures::lateness_ms`], since the start.
+    /// As [`ProbingCounts::lateness_ms`], since the start.
     pub fn lateness_ms(&self, share: f64) -> Option<u64> {
-        self.figures().lateness_ms(share)
+        self.counts().lateness_ms(share)
     }
 }
 
 /// The counters at one moment, or the difference between two.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
+pub struct ProbingCounts {
     /// Probes begun.
     pub probes: u64,
     /// Ticks that could not run.
@@ -113,7 +113,7 @@ pub struct Figures {
     pub lateness: [u64; LATENESS_BOUNDS_MS.len() + 1],
 }
 
-impl Figures {
+impl ProbingCounts {
     /// The difference since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
@@ -147,7 +147,7 @@ impl Figures {
         LATENESS_BOUNDS_MS.last().copied()
     }
 
-    /// Logs them as the figures of `seconds`.
+    /// Logs them as the counts of `seconds`.
     pub fn log(&self, seconds: u64) {
         tracing::info!(
             seconds,
@@ -162,12 +162,12 @@ impl Figures {
     }
 }
 
-/// Logs the figures of each [`LOG_EVERY`] for as long as it is polled. A period may be longer after a stall.
+/// Logs the counts of each [`LOG_EVERY`] for as long as it is polled. A period may be longer after a stall.
 pub async fn log_periodically(stats: &Stats) {
-    let (mut before, mut began) = (stats.figures(), Instant::now());
+    let (mut before, mut began) = (stats.counts(), Instant::now());
     loop {
         tokio::time::sleep_until(began + LOG_EVERY).await;
-        let now = stats.figures();
+        let now = stats.counts();
         now.since(&before).log(began.elapsed().as_secs());
         (before, began) = (now, Instant::now());
     }
@@ -196,14 +196,15 @@ mod tests {
         stats.ticks_missed(7);
         stats.restarted();
         stats.alert_delivered();
-        let before = stats.figures();
+        let before = stats.counts();
         assert_eq!(before.lateness_ms(0.5), Some(60_000), "later than all bounds");
         stats.probe_began(Some(Duration::ZERO));
         stats.probe_began(None);
         stats.ticks_missed(2);
-        let period = stats.figures().since(&before);
-        let wanted = Figures { probes: 2, missed_ticks: 2, lateness: period.lateness, ..Figures::default() };
+        let period = stats.counts().since(&before);
+        let wanted =
+            ProbingCounts { probes: 2, missed_ticks: 2, lateness: period.lateness, ..ProbingCounts::default() };
         assert_eq!((&period, period.lateness_ms(1.0)), (&wanted, Some(1)));
-        assert_eq!(before.since(&stats.figures()), Figures::default(), "never below nothing");
+        assert_eq!(before.since(&stats.counts()), ProbingCounts::default(), "never below nothing");
     }
 }

@@ -165,5 +165,5 @@ pub fn start(
 
 /// The same for a world that is made already.
 pub fn start_world(world: World, options: &Options) -> Running {
-    system::start(world, &Options { arbiters: ARBITERS, ..options.clone() })
+    system::start(world, &Options { prober_threads: ARBITERS, ..options.clone() })
 }

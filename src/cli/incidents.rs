@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use api_health_actors::ports::HistoryStore;
 use api_health_core::history::note::{AUTHOR_CHARS_MAX, NOTE_CHARS_MAX, NOTES_MAX};
-use api_health_core::history::{Note, NoteKind, Series, Slot, Story, UtcMonth};
+use api_health_core::history::{HistorySlot, Note, NoteKind, Series, Story, UtcMonth};
 use api_health_core::incident::Incident;
 use api_health_core::{ApiState, ConfigIssue, Timestamp};
 use clap::ValueEnum;
@@ -121,9 +121,9 @@ async fn list(app: &App, month: Option<&str>, as_json: bool, out: &Out) -> Resul
     if let Some(history) = app.open_history().await? {
         let (series, from, until) =
             (Series::Incidents(month), month.first_day().starts_at(), month.last_day().ends_at());
-        let items = history.read(series.clone(), Slot::incidents(from, until), READ_MAX).await?;
+        let items = history.read(series.clone(), HistorySlot::incidents(from, until), READ_MAX).await?;
         over.extend(items.iter().filter_map(|item| Story::decode(&item.bytes).ok()));
-        notes = Note::all(&history.read(series, Slot::notes(from, until), READ_MAX).await?);
+        notes = Note::all(&history.read(series, HistorySlot::notes(from, until), READ_MAX).await?);
     }
     over.sort_by_key(|story| (story.began_at, story.incident.incident_id.clone()));
     over.dedup_by(|a, b| (a.began_at, &a.incident.incident_id) == (b.began_at, &b.incident.incident_id));
@@ -160,7 +160,7 @@ async fn find(app: &App, incident_id: &str, now: Timestamp) -> Result<Found, App
         }
     }
     let Some(history) = app.open_history().await? else { return Err(unknown()) };
-    let items = history.read(Series::Api(api_id), Slot::incidents(started_at, now), READ_MAX).await?;
+    let items = history.read(Series::Api(api_id), HistorySlot::incidents(started_at, now), READ_MAX).await?;
     let mut over = items.iter().filter_map(|item| Story::decode(&item.bytes).ok());
     over.find(|story| story.incident.incident_id == incident_id).map(Found::over).ok_or_else(unknown)
 }

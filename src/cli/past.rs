@@ -6,7 +6,7 @@ use std::time::Duration;
 use api_health_actors::ports::{HistoryStore, StoreError};
 use api_health_core::history::series::{Point, Step};
 use api_health_core::history::uptime::BarState;
-use api_health_core::history::{Past, Series, Slot, UtcDay};
+use api_health_core::history::{HistorySlot, Past, Series, UtcDay};
 use api_health_core::{ApiId, ApiState, Status, Timestamp};
 use futures_util::future::join_all;
 
@@ -36,9 +36,9 @@ pub(super) async fn hours_of(app: &App, states: &[&ApiState], now: Timestamp) ->
 
 async fn read(history: &dyn HistoryStore, state: &ApiState, now: Timestamp) -> Result<Past, StoreError> {
     let (series, today) = (Series::Api(state.api_id.clone()), UtcDay::of(now));
-    let days = Slot::Day(today.plus_days(-1))..=Slot::Day(today);
+    let days = HistorySlot::Day(today.plus_days(-1))..=HistorySlot::Day(today);
     let mut items = history.read(series.clone(), days, 2).await?;
-    let incidents = Slot::incidents(today.plus_days(-31).starts_at(), now);
+    let incidents = HistorySlot::incidents(today.plus_days(-31).starts_at(), now);
     items.extend(history.read(series, incidents, READ_MAX).await?);
     let mut past = Past::of(&items);
     past.stories.extend(state.awaiting_history.iter().cloned());

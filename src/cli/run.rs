@@ -164,7 +164,7 @@ pub(super) async fn run(
     periodically.abort();
     sparing.abort();
     // Of the whole run.
-    stats.figures().log(began.elapsed().as_secs());
+    stats.counts().log(began.elapsed().as_secs());
     Ok(exit)
 }
 

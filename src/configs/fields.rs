@@ -15,7 +15,7 @@ use super::nearest;
 use super::target::{self, Target};
 use super::values::{ValueFault, quote, show};
 use super::{alerting, asking, assertions, cron_text, headers, secrets, url as urls};
-use crate::probe::proxies::Route;
+use crate::probe::proxies::ProxyChoice;
 
 pub const NAME_CHARS_MAX: usize = 200;
 /// The longest body of a request.
@@ -255,7 +255,7 @@ pub(crate) const fn proxy(name: &'static str) -> Field<Secret> {
 
 fn proxy_text(value: &Value, about: &About, context: &mut Context<'_>) -> Parsed<Secret> {
     let text = secret_text(value, context.secrets, about.kind.length_max())?;
-    match Route::parse(&text) {
+    match ProxyChoice::parse(&text) {
         Ok(_) => Ok(Secret::new(text.trim())),
         Err(why) => Err(ValueFault::new("the proxy", why, about.wanted()).into()),
     }

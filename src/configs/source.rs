@@ -1,7 +1,7 @@
 //! The port `ConfigSource`: rows of a store's table, and of the command line. Those of files are in [`files`](super::files).
 //!
 //! Rows are checked on tokio's threads for blocking work: ten thousand rows take long enough to be
-//! felt by the probers that share an arbiter.
+//! felt by the probers that share a thread.
 
 use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;

@@ -57,7 +57,7 @@ pub fn history_bytes(incidents_a_month: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use api_health_core::history::{Series, Slot, UtcDay};
+    use api_health_core::history::{HistorySlot, Series, UtcDay};
     use api_health_core::{ApiId, Timestamp};
     use serde_json::json;
 
@@ -89,7 +89,7 @@ mod tests {
         let series = |id: &str| Series::Api(ApiId::parse(id).unwrap()).to_string();
         let keys = |id: &str| {
             let item = json!({
-                "api_id": series(id), "slot": Slot::Day(day).to_string(), "epoch": 4_711,
+                "api_id": series(id), "slot": HistorySlot::Day(day).to_string(), "epoch": 4_711,
                 "expires_at": day.plus_days(62).ends_at().as_millis() / 1_000, "bytes": "",
             });
             crate::store::item_bytes(item.as_object().unwrap()) as u64

@@ -31,7 +31,7 @@ const ADDRESSES_MAX: usize = 32;
 
 /// By what rules a connection is opened.
 #[derive(Clone, Copy)]
-pub(super) struct Way<'a> {
+pub(super) struct DialRules<'a> {
     pub(super) resolver: &'a Resolver,
     pub(super) allowed: &'a Allowed,
 }
@@ -42,7 +42,7 @@ pub(super) async fn dial(
     url: &Url,
     server_name: &Named,
     tls: Option<&Arc<ClientConfig>>,
-    Way { resolver, allowed }: Way<'_>,
+    DialRules { resolver, allowed }: DialRules<'_>,
     trace: &Trace,
 ) -> Result<Connection, Failure> {
     let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {

@@ -17,7 +17,7 @@ use futures_util::StreamExt as _;
 use tokio::task::unconstrained;
 
 use super::dial::internal;
-use super::exchange::{Reply, Request, Way};
+use super::exchange::{LastHop, Reply, Request};
 use super::http2;
 use super::seen::BodyStart;
 use super::shelf::shelving;
@@ -134,7 +134,7 @@ impl PartialResponse {
     }
 
     /// What was read, and closes the connection.
-    pub(super) fn end(self, way: Way) -> Reply {
+    pub(super) fn end(self, last_hop: LastHop) -> Reply {
         self.trace.end();
         let Head { status, headers, framing } = self.head;
         Reply {
@@ -149,10 +149,10 @@ impl PartialResponse {
             body: self.kept,
             body_cut_at_bound: self.cut_at_bound,
             interim: self.trace.take_interim(),
-            redirects: way.redirects,
-            left_behind: way.left_behind,
-            proxy: way.proxy,
-            url: way.url,
+            redirects: last_hop.redirects,
+            left_behind: last_hop.left_behind,
+            proxy: last_hop.proxy,
+            url: last_hop.url,
             tls: self.trace.tls(),
             certificate: self.trace.validity(),
             client_certificate_wanted: self.trace.wants_client_certificate(),

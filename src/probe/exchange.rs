@@ -20,6 +20,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 use url::{Position, Url};
 
+use super::dial::DialRules;
 use super::engine::PartialResponse;
 use super::guard::Allowed;
 use super::hop::Tls;
@@ -248,21 +249,21 @@ impl Client {
         let whole = {
             // Pinned where it is: whoever it is handed to would copy all that an exchange takes, and hold it once more.
             let whole = pin!(async {
-                let (partial, way) = self.follow(prepared, &trace).await?;
+                let (partial, last_hop) = self.follow(prepared, &trace).await?;
                 let partial = answer.insert(partial);
                 if prepared.is_head_only() || stream::is_endless(&partial.head) {
                     partial.leave_body();
                 } else {
                     partial.receive(request).await?;
                 }
-                Ok(way)
+                Ok(last_hop)
             });
             in_time(deadline, request, &trace, whole).await
         };
         let mut raw =
             Raw { body: answer.as_mut().map(PartialResponse::take_start).unwrap_or_default(), ..Raw::default() };
         let result = match (whole, answer) {
-            (Ok(way), Some(answer)) => Ok(answer.end(way)),
+            (Ok(last_hop), Some(answer)) => Ok(answer.end(last_hop)),
             (Err(failure), answer) => {
                 raw.head = answer.map(PartialResponse::into_headers);
                 Err(failure)
@@ -295,9 +296,9 @@ impl Client {
         let started = Instant::now();
         let deadline = started + request.timeout;
         let trace = Rc::new(Trace::new(started, deadline));
-        let (mut answer, way) = in_time(deadline, request, &trace, self.follow(&prepared, &trace)).await?;
+        let (mut answer, last_hop) = in_time(deadline, request, &trace, self.follow(&prepared, &trace)).await?;
         let _ = timeout_at(deadline, answer.receive(request)).await;
-        Ok(answer.end(way))
+        Ok(answer.end(last_hop))
     }
 
     /// Looks the host of `url` up, connects to it and shakes hands where the scheme is `https`; then closes. Nothing is asked.
@@ -332,11 +333,11 @@ impl Client {
                 tls.map(|tls| identity::dressed(&tls, shown, protocols.unwrap_or(&[identity::HTTP_1])))
             }
         };
-        let way = dial::Way { resolver: &self.resolver, allowed: &self.allowed };
+        let rules = DialRules { resolver: &self.resolver, allowed: &self.allowed };
         match proxy {
-            None => dial::dial(url, server_name, tls.as_ref(), way, trace).await,
+            None => dial::dial(url, server_name, tls.as_ref(), rules, trace).await,
             // On the heap: few go this way, and all would carry its size.
-            Some(proxy) => Box::pin(proxy.dial(url, server_name, tls.as_ref(), way, trace)).await,
+            Some(proxy) => Box::pin(proxy.dial(url, server_name, tls.as_ref(), rules, trace)).await,
         }
     }
 
@@ -362,14 +363,14 @@ impl Client {
     }
 
     /// Asks, and asks again where the answer points to, as often as the request allows.
-    async fn follow(&self, prepared: &Prepared, trace: &Rc<Trace>) -> Result<(PartialResponse, Way), Failure> {
+    async fn follow(&self, prepared: &Prepared, trace: &Rc<Trace>) -> Result<(PartialResponse, LastHop), Failure> {
         let max_redirects = prepared.request.max_redirects;
         let mut hop = prepared.first(&self.user_agent);
         let mut followed = 0;
         loop {
             let proxy = match prepared.own(&hop.url) {
                 Some(Own { place: Some(_), .. }) => None,
-                _ => prepared.route.choose(&self.proxies, &hop.url),
+                _ => prepared.proxy_choice.choose(&self.proxies, &hop.url),
             };
             let answer = self.ask(prepared, &hop, proxy, trace).await?;
             if let (Some(proxy), 407, "http") = (proxy, answer.head.status, hop.url.scheme()) {
@@ -389,13 +390,13 @@ impl Client {
             let left_behind = if (400..500).contains(&answer.head.status) { hop.left_behind() } else { Vec::new() };
             let proxy = proxy.map(|proxy| proxy.shown());
             let url = if let Cow::Owned(url) = hop.url { Some(url) } else { None };
-            return Ok((answer, Way { redirects: followed, left_behind, proxy, url }));
+            return Ok((answer, LastHop { redirects: followed, left_behind, proxy, url }));
         }
     }
 }
 
 /// How the last hop was reached.
-pub(super) struct Way {
+pub(super) struct LastHop {
     pub(super) redirects: u8,
     pub(super) left_behind: Vec<String>,
     pub(super) proxy: Option<String>,

@@ -19,7 +19,7 @@ use super::exchange::{Client, Exchange, Request};
 use super::identity::{self, Own, Shown};
 use super::oauth::{Source, Sources};
 use super::place;
-use super::proxies::Route;
+use super::proxies::ProxyChoice;
 use super::request::{Named, Prepared, server_name};
 use super::seen::{BodyStart, Raw};
 use super::trace::Trace;
@@ -116,9 +116,9 @@ fn request(
     // A config is validated when it is read; if it cannot be asked anyway, the fault is ours.
     let url = Url::parse(api.whole_url()).map_err(|error| internal(format!("the URL cannot be read: {error}")))?;
     let route = match &api.proxy {
-        Some(text) => Route::parse(text.reveal())
+        Some(text) => ProxyChoice::parse(text.reveal())
             .map_err(|why| Failure::Local(LocalFault::Internal(format!("the proxy of this API {why}"))))?,
-        None => Route::AsSet,
+        None => ProxyChoice::AsSet,
     };
     let mut headers = api.headers.clone();
     headers.extend(token.map(|token| ("Authorization".into(), Secret::new(format!("Bearer {}", token.reveal())))));
@@ -138,7 +138,7 @@ fn request(
         accept_encoding: judges_body.then_some(unpack::CODINGS),
         max_redirects: api.max_redirects,
     })?;
-    Ok(prepared.with_route(route).with_own(own))
+    Ok(prepared.with_proxy_choice(route).with_own(own))
 }
 
 fn own(asking: &Asking, url: &Url) -> Result<Option<Box<Own>>, Failure> {

@@ -157,7 +157,7 @@ fn same_bits(a: u128, b: u128, width: u32, bits: u32) -> bool {
 
 /// What one API says of it, over the proxies in force.
 #[derive(Clone, Debug, Default)]
-pub enum Route {
+pub enum ProxyChoice {
     /// Nothing.
     #[default]
     AsSet,
@@ -167,7 +167,7 @@ pub enum Route {
     By(Arc<Proxy>),
 }
 
-impl Route {
+impl ProxyChoice {
     /// Reads the field of a row.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use url::{Host, Position, Url};
 
+use super::dial::DialRules;
 use super::proxies::Proxy;
 use super::request::{Named, USER_AGENT};
 use super::trace::Trace;
@@ -31,15 +32,15 @@ impl Proxy {
         url: &Url,
         server_name: &Named,
         tls: Option<&Arc<ClientConfig>>,
-        way: dial::Way<'_>,
+        rules: DialRules<'_>,
         trace: &Trace,
     ) -> Result<Connection, Failure> {
-        literal(url, way)?;
+        literal(url, rules)?;
         let server_name = server_name.as_ref().map_err(|failure| (**failure).clone())?;
         trace.dials_proxy(Some(self.shown()));
         // The family that an API is asked for is that of its own addresses.
-        let resolver = way.resolver.clone().with_family(IpFamily::Any);
-        let opened = dial::dial(self.url(), &Ok(None), None, dial::Way { resolver: &resolver, ..way }, trace).await;
+        let resolver = rules.resolver.clone().with_family(IpFamily::Any);
+        let opened = dial::dial(self.url(), &Ok(None), None, DialRules { resolver: &resolver, ..rules }, trace).await;
         trace.dials_proxy(None);
         let mut stream = match (opened.map_err(|failure| self.unreachable(&failure))?, server_name) {
             (Connection::Plain(stream), Some(_)) => stream,
@@ -131,11 +132,11 @@ impl Proxy {
 }
 
 /// An address that stands in the URL is guarded here, before anybody else connects to it.
-fn literal(url: &Url, way: dial::Way<'_>) -> Result<(), Failure> {
+fn literal(url: &Url, rules: DialRules<'_>) -> Result<(), Failure> {
     let address = match url.host() {
         Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
         Some(Host::Ipv6(ip)) => IpAddr::V6(ip),
         _ => return Ok(()),
     };
-    way.allowed.refuse(address).map_or(Ok(()), |why| Err(Failure::AddressRefused { address, why }))
+    rules.allowed.refuse(address).map_or(Ok(()), |why| Err(Failure::AddressRefused { address, why }))
 }

@@ -14,7 +14,7 @@ use super::cookies::Cookies;
 use super::dial::internal;
 use super::exchange::Request;
 use super::identity::Own;
-use super::proxies::Route;
+use super::proxies::ProxyChoice;
 use super::wire::Head;
 
 /// What we call ourselves, where the request does not say otherwise.
@@ -30,7 +30,7 @@ pub struct Prepared {
     pub(super) request: Request,
     head: Bytes,
     server_name: Named,
-    pub(super) route: Route,
+    pub(super) proxy_choice: ProxyChoice,
     own: Option<Box<Own>>,
     /// The server speaks nothing but HTTP/2, by what it said last.
     speaks_http2: AtomicBool,
@@ -50,13 +50,20 @@ impl Prepared {
         let ours = Ours { user_agent, accept_encoding: *accept_encoding };
         let head = head(*method, url, headers.iter(), body.as_ref(), false, None, ours)?;
         let server_name = server_name(url);
-        Ok(Self { request, head, server_name, route: Route::AsSet, own: None, speaks_http2: AtomicBool::new(false) })
+        Ok(Self {
+            request,
+            head,
+            server_name,
+            proxy_choice: ProxyChoice::AsSet,
+            own: None,
+            speaks_http2: AtomicBool::new(false),
+        })
     }
 
     /// The same by another way than is set for all.
     #[must_use]
-    pub fn with_route(self, route: Route) -> Self {
-        Self { route, ..self }
+    pub fn with_proxy_choice(self, proxy_choice: ProxyChoice) -> Self {
+        Self { proxy_choice, ..self }
     }
 
     #[must_use]

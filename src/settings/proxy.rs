@@ -8,7 +8,7 @@ use api_health_core::Secret;
 
 use super::keys;
 use super::reader::{Effective, Origin, SettingsReader};
-use crate::probe::proxies::{NONE, Proxies, Proxy, Route};
+use crate::probe::proxies::{NONE, Proxies, Proxy, ProxyChoice};
 
 /// For each scheme, the variables that are asked in turn. `HTTP_PROXY` is none of them: whoever asks a CGI program for a page sets it.
 const HTTP: [&str; 3] = ["http_proxy", "all_proxy", "ALL_PROXY"];
@@ -26,7 +26,7 @@ pub(super) fn read(reader: &mut SettingsReader<'_>) -> Proxies {
     let origin = origin.unwrap_or(Origin::Default);
     let mut ways = Vec::new();
     match set.as_ref().map(route) {
-        Some(Route::By(proxy)) => {
+        Some(ProxyChoice::By(proxy)) => {
             ways.push(format!("{} ({origin})", proxy.shown()));
             (proxies.http, proxies.https) = (Some(Arc::clone(&proxy)), Some(proxy));
         }
@@ -77,14 +77,14 @@ fn first(reader: &SettingsReader<'_>, names: &[&'static str]) -> Option<(String,
 }
 
 /// What was checked when it was read.
-fn route(set: &Secret) -> Route {
-    Route::parse(set.reveal()).unwrap_or_default()
+fn route(set: &Secret) -> ProxyChoice {
+    ProxyChoice::parse(set.reveal()).unwrap_or_default()
 }
 
 /// How a proxy that is set is shown.
 pub(super) fn show(set: &Secret) -> Value {
     match route(set) {
-        Route::By(proxy) => json!(shown(&proxy)),
+        ProxyChoice::By(proxy) => json!(shown(&proxy)),
         _ => json!(NONE),
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use api_health_actors::ports::HistoryStore;
 pub(crate) use api_health_core::history::Past;
 pub(crate) use api_health_core::history::series::{Point, Step};
-use api_health_core::history::{HistoryItem, Note, Series, Slot, Story, UtcDay, UtcMonth};
+use api_health_core::history::{HistoryItem, HistorySlot, Note, Series, Story, UtcDay, UtcMonth};
 use api_health_core::view::ApiView;
 use api_health_core::{ApiId, Status, Timestamp};
 use tokio::time::Instant;
@@ -118,7 +118,7 @@ pub(crate) async fn months(model: &Model, months: &Range<UtcMonth>, now: Timesta
 }
 
 fn over_in(items: &[HistoryItem]) -> Vec<Over> {
-    let is_incident = |item: &&HistoryItem| matches!(item.slot, Slot::Incident { .. });
+    let is_incident = |item: &&HistoryItem| matches!(item.slot, HistorySlot::Incident { .. });
     let read = items.iter().filter(is_incident).filter_map(|item| Over::of(&Story::decode(&item.bytes).ok()?));
     let mut over: Vec<Over> = read.collect();
     over.sort_by_key(|over| std::cmp::Reverse(over.story.began_at));
@@ -218,13 +218,13 @@ async fn read(history: &dyn HistoryStore, series: &Series, now: Timestamp) -> Re
     let began = month.plus_months(-13).first_day();
     let wanted = match series {
         Series::Api(_) => vec![
-            (Slot::Day(today.plus_days(-62))..=Slot::Day(today), 63),
-            (Slot::Month(began.month())..=Slot::Month(month), 14),
-            (Slot::incidents(began.starts_at(), now), ITEMS_MAX),
+            (HistorySlot::Day(today.plus_days(-62))..=HistorySlot::Day(today), 63),
+            (HistorySlot::Month(began.month())..=HistorySlot::Month(month), 14),
+            (HistorySlot::incidents(began.starts_at(), now), ITEMS_MAX),
         ],
         Series::Incidents(of) => {
             let (from, until) = (of.first_day().starts_at(), of.last_day().ends_at());
-            vec![(Slot::incidents(from, until), ITEMS_MAX), (Slot::notes(from, until), ITEMS_MAX)]
+            vec![(HistorySlot::incidents(from, until), ITEMS_MAX), (HistorySlot::notes(from, until), ITEMS_MAX)]
         }
     };
     let mut items = Vec::new();

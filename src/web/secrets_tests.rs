@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api_health_actors::testkit::MemoryHistory;
 use api_health_core::evidence::{Certificate, Evidence};
-use api_health_core::history::{HistoryItem, Series, Slot, Story, UtcMonth};
+use api_health_core::history::{HistoryItem, HistorySlot, Series, Story, UtcMonth};
 use api_health_core::incident::Incident;
 use api_health_core::state::LastProbe;
 use api_health_core::view::{ApiView, Trouble};
@@ -73,7 +73,7 @@ fn past() -> MemoryHistory {
     let story = Story { incident, began_at, ended_at, end_confirmed_at, is_closed, excluded_ms, end_evidence };
     let api_id = view().api_id;
     for series in [Series::Api(api_id.clone()), Series::Incidents(UtcMonth::of(NOW))] {
-        let slot = Slot::Incident { started_at: began_at, api_id: api_id.clone() };
+        let slot = HistorySlot::Incident { started_at: began_at, api_id: api_id.clone() };
         history.put(HistoryItem { series, slot, epoch: 0, kept_until: None, bytes: story.encode() });
     }
     history

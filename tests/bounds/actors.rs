@@ -40,7 +40,7 @@ fn start(fake: &FakeWorld, notifiers: Vec<Arc<dyn Notifier>>, sources: Vec<Arc<d
         clock: Arc::new(fake.clock.clone()),
         leases: None,
     };
-    system::start(world, &Options { arbiters: 0, ..Options::default() })
+    system::start(world, &Options { prober_threads: 0, ..Options::default() })
 }
 
 async fn seconds(n: u64) {
@@ -188,7 +188,7 @@ fn so_many_first_probes_come_in_one_second_and_so_many_names_in_a_report() {
     in_virtual_time(async {
         let ids: Vec<String> = (0..4_000).map(|n| format!("api-{n}")).collect();
         let world = FakeWorld::new(ids.iter().map(|id| api(id, 86_400)).collect());
-        let running = world.start(Options { arbiters: 0, ..Options::default() }).await;
+        let running = world.start(Options { prober_threads: 0, ..Options::default() }).await;
         seconds(30).await;
         let mut in_second = [0; 30];
         for id in &ids {
@@ -240,7 +240,7 @@ fn more_changes_than_an_outbox_holds_still_end_on_the_truth_when_the_store_is_ba
     in_virtual_time(async {
         // 200 changes, none of which can be stored when it is decided.
         let world = FakeWorld::new(vec![api("a", 10)]);
-        let _running = world.start(Options { arbiters: 0, ..Options::default() }).await;
+        let _running = world.start(Options { prober_threads: 0, ..Options::default() }).await;
         seconds(30).await;
         world.store.set_fault(StoreFault::Unavailable);
         for flap in 0..200 {

@@ -6,7 +6,7 @@ use api_health::sqlite::SqliteFile;
 use api_health::store::history::{BATCH_MAX, DynamoHistoryStore, READ_MAX, SqliteHistoryStore};
 use api_health_actors::ports::HistoryStore;
 use api_health_actors::testkit::VirtualClock;
-use api_health_core::history::{HistoryItem, Series, Slot, UtcDay};
+use api_health_core::history::{HistoryItem, HistorySlot, Series, UtcDay};
 use api_health_core::{ApiId, Timestamp};
 
 use crate::server::run;
@@ -20,7 +20,7 @@ fn first_day() -> UtcDay {
     UtcDay::parse("2026-01-01").unwrap()
 }
 
-fn item(n: u32, slot: Slot, kept_until: Option<Timestamp>, bytes: usize) -> HistoryItem {
+fn item(n: u32, slot: HistorySlot, kept_until: Option<Timestamp>, bytes: usize) -> HistoryItem {
     HistoryItem { series: series(n), slot, epoch: 12, kept_until, bytes: vec![0xa5; bytes] }
 }
 
@@ -37,7 +37,7 @@ fn so_many_writes_of_history_are_under_way_at_most() {
     run(async {
         let (endpoint, most) = slow_endpoint().await;
         let store = DynamoHistoryStore::new(slow_client(endpoint), "t");
-        let batch: Vec<HistoryItem> = (0..100).map(|n| item(n, Slot::Day(first_day()), None, 1)).collect();
+        let batch: Vec<HistoryItem> = (0..100).map(|n| item(n, HistorySlot::Day(first_day()), None, 1)).collect();
         assert_eq!((store.batch_max(), batch.len()), (BATCH_MAX, BATCH_MAX));
         write(&store, &batch).await;
         assert_eq!(most.get(), 32);
@@ -50,12 +50,12 @@ fn of_a_long_series_so_many_items_are_read_at_most() {
     let file = SqliteFile::open(folder.path().join("a.db")).unwrap();
     let store = SqliteHistoryStore::open(&file, Arc::new(VirtualClock::new())).unwrap();
     run(async {
-        let days = (0..1_100).map(|n| item(1, Slot::Day(first_day().plus_days(n)), None, 1));
+        let days = (0..1_100).map(|n| item(1, HistorySlot::Day(first_day().plus_days(n)), None, 1));
         write(&store, &days.collect::<Vec<_>>()).await;
-        let all = Slot::Day(first_day())..=Slot::Day(first_day().plus_days(9_999));
+        let all = HistorySlot::Day(first_day())..=HistorySlot::Day(first_day().plus_days(9_999));
         let found = store.read(series(1), all, usize::MAX).await.unwrap();
         assert_eq!((found.len(), READ_MAX), (1_000, 1_000));
-        assert_eq!(found[0].slot, Slot::Day(first_day().plus_days(100)), "the newest");
+        assert_eq!(found[0].slot, HistorySlot::Day(first_day().plus_days(100)), "the newest");
     });
 }
 
@@ -82,24 +82,24 @@ fn bytes_after_a_year(apis: u32) -> u64 {
         for day in (0..=366).map(|n| first_day().plus_days(n)) {
             let until = Some(day.plus_days(DAYS_KEPT).ends_at());
             for nth in 1..=WRITES_A_DAY {
-                let days = (0..apis).map(|n| item(n, Slot::Day(day), until, DAY_BYTES * nth / WRITES_A_DAY));
+                let days = (0..apis).map(|n| item(n, HistorySlot::Day(day), until, DAY_BYTES * nth / WRITES_A_DAY));
                 write(&store, &days.collect::<Vec<_>>()).await;
             }
             if day.day_of_month() == 2 && day.month() != first_day().month() {
-                let month = Slot::Month(day.month().plus_months(-1));
+                let month = HistorySlot::Month(day.month().plus_months(-1));
                 let months = (0..apis).map(|n| item(n, month.clone(), None, MONTH_BYTES));
                 write(&store, &months.collect::<Vec<_>>()).await;
             }
             clock.step(24 * 3_600 * 1_000);
         }
-        let all = Slot::Day(first_day())..=Slot::Day(first_day().plus_days(999));
+        let all = HistorySlot::Day(first_day())..=HistorySlot::Day(first_day().plus_days(999));
         let days = store.read(series(0), all, READ_MAX).await.unwrap();
         assert!(
             (62..=64).contains(&days.len()) && days.iter().all(|day| day.bytes.len() == DAY_BYTES),
             "{}",
             days.len()
         );
-        let months = Slot::Month(first_day().month())..=Slot::Month(first_day().month().plus_months(12));
+        let months = HistorySlot::Month(first_day().month())..=HistorySlot::Month(first_day().month().plus_months(12));
         assert_eq!(store.read(series(0), months, READ_MAX).await.unwrap().len(), 12);
     });
     drop(store); // the write-ahead log goes into the file

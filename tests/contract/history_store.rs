@@ -7,7 +7,7 @@ mod worlds;
 
 use api_health_actors::ports::{HistoryStore, StoreError};
 use api_health_core::history::item::ITEM_BYTES_MAX;
-use api_health_core::history::{HistoryItem, Series, Slot, UtcDay, UtcMonth};
+use api_health_core::history::{HistoryItem, HistorySlot, Series, UtcDay, UtcMonth};
 use api_health_core::{ApiId, Timestamp};
 use worlds::World;
 
@@ -47,18 +47,18 @@ fn month(text: &str) -> UtcMonth {
     UtcMonth::parse(text).unwrap()
 }
 
-fn incident(began: &str, api_id: &str) -> Slot {
-    Slot::Incident { started_at: at(began), api_id: ApiId::parse(api_id).unwrap() }
+fn incident(began: &str, api_id: &str) -> HistorySlot {
+    HistorySlot::Incident { started_at: at(began), api_id: ApiId::parse(api_id).unwrap() }
 }
 
 /// Of epoch 7, and kept until long after all tests.
-fn item(series: Series, slot: Slot, bytes: &[u8]) -> HistoryItem {
+fn item(series: Series, slot: HistorySlot, bytes: &[u8]) -> HistoryItem {
     let kept_until = Some(at("2099-01-01T00:00:00.000Z"));
     HistoryItem { series, slot, epoch: 7, kept_until, bytes: bytes.to_vec() }
 }
 
 fn of_day(text: &str, bytes: &[u8]) -> HistoryItem {
-    item(shop(), Slot::Day(day(text)), bytes)
+    item(shop(), HistorySlot::Day(day(text)), bytes)
 }
 
 async fn write(store: &dyn HistoryStore, items: &[HistoryItem]) {
@@ -67,7 +67,7 @@ async fn write(store: &dyn HistoryStore, items: &[HistoryItem]) {
 }
 
 async fn days(store: &dyn HistoryStore, first: &str, last: &str, limit: usize) -> Vec<HistoryItem> {
-    store.read(shop(), Slot::Day(day(first))..=Slot::Day(day(last)), limit).await.unwrap()
+    store.read(shop(), HistorySlot::Day(day(first))..=HistorySlot::Day(day(last)), limit).await.unwrap()
 }
 
 /// Every day of [`shop`].
@@ -87,7 +87,7 @@ async fn what_was_written_is_read_back_equal_and_in_order_by_whoever_opens_it_ne
     let for_ever = HistoryItem {
         kept_until: None,
         epoch: 0,
-        ..item(longest.clone(), Slot::Month(month("2026-11")), &vec![0xff; ITEM_BYTES_MAX])
+        ..item(longest.clone(), HistorySlot::Month(month("2026-11")), &vec![0xff; ITEM_BYTES_MAX])
     };
     let list = Series::Incidents(month("2026-11"));
     let incidents = [
@@ -105,7 +105,7 @@ async fn what_was_written_is_read_back_equal_and_in_order_by_whoever_opens_it_ne
     assert_eq!(all_days(&*store).await, items);
     let slots = incident("2026-11-01T00:00:00.000Z", "a")..=incident("2026-12-01T00:00:00.000Z", "a");
     assert_eq!(store.read(list, slots, 10).await.unwrap(), incidents);
-    let slots = Slot::Month(month("2026-11"))..=Slot::Month(month("2026-11"));
+    let slots = HistorySlot::Month(month("2026-11"))..=HistorySlot::Month(month("2026-11"));
     assert_eq!(store.read(longest, slots, 1).await.unwrap(), [for_ever]);
 }
 
@@ -127,16 +127,16 @@ async fn only_the_slots_that_were_asked_for_are_read(world: World) {
     let items = ["2026-10-31", "2026-11-01", "2026-11-30", "2026-12-01"].map(|text| of_day(text, text.as_bytes()));
     write(&*store, &items).await;
     let next_to = [
-        item(shop(), Slot::Month(month("2026-11")), b"month"),
+        item(shop(), HistorySlot::Month(month("2026-11")), b"month"),
         item(shop(), incident("2026-11-10T00:00:00.000Z", "shop"), b"incident"),
-        item(Series::Api(ApiId::parse("shop2").unwrap()), Slot::Day(day("2026-11-10")), b"another API"),
+        item(Series::Api(ApiId::parse("shop2").unwrap()), HistorySlot::Day(day("2026-11-10")), b"another API"),
     ];
     write(&*store, &next_to).await;
     assert_eq!(days(&*store, "2026-11-01", "2026-11-30", 100).await, items[1..3], "both ends are included");
     assert_eq!(days(&*store, "2026-11-02", "2026-11-29", 100).await, []);
     assert_eq!(days(&*store, "2026-11-30", "2026-11-01", 100).await, [], "a range that is none");
     assert_eq!(all_days(&*store).await, items);
-    let months = Slot::Month(month("0001-01"))..=Slot::Month(month("9999-12"));
+    let months = HistorySlot::Month(month("0001-01"))..=HistorySlot::Month(month("9999-12"));
     assert_eq!(store.read(shop(), months, 100).await.unwrap(), next_to[..1]);
 }
 
@@ -175,7 +175,7 @@ async fn an_item_that_cannot_be_read_hides_no_other(world: World) {
 async fn a_full_batch_is_taken(world: World) {
     let store = world.open();
     let first = day("2026-01-01");
-    let of = |n| item(shop(), Slot::Day(first.plus_days(n)), &[0x5a; 900]);
+    let of = |n| item(shop(), HistorySlot::Day(first.plus_days(n)), &[0x5a; 900]);
     let count = store.batch_max();
     let items: Vec<HistoryItem> = (0..i32::try_from(count).unwrap()).map(of).collect();
     write(&*store, &items).await;

@@ -8,7 +8,7 @@ use api_health::sqlite::SqliteFile;
 use api_health::store::history::{DynamoHistoryStore, READ_MAX, SqliteHistoryStore};
 use api_health_actors::ports::HistoryStore;
 use api_health_core::history::item::ITEM_BYTES_MAX;
-use api_health_core::history::{HistoryItem, Series, Slot, UtcDay};
+use api_health_core::history::{HistoryItem, HistorySlot, Series, UtcDay};
 use api_health_core::{ApiId, Timestamp};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -31,11 +31,12 @@ fn day(n: usize) -> UtcDay {
 
 fn good(n: usize) -> HistoryItem {
     let kept_until = Some(Timestamp::from_millis(4_000_000_000_000));
-    HistoryItem { series: series(), slot: Slot::Day(day(n)), epoch: 7, kept_until, bytes: b"hunter2".to_vec() }
+    HistoryItem { series: series(), slot: HistorySlot::Day(day(n)), epoch: 7, kept_until, bytes: b"hunter2".to_vec() }
 }
 
 async fn read(store: &dyn HistoryStore) -> Vec<HistoryItem> {
-    let all = Slot::Day(UtcDay::parse("0001-01-01").unwrap())..=Slot::Day(UtcDay::parse("9999-12-31").unwrap());
+    let all =
+        HistorySlot::Day(UtcDay::parse("0001-01-01").unwrap())..=HistorySlot::Day(UtcDay::parse("9999-12-31").unwrap());
     store.read(series(), all, READ_MAX).await.unwrap()
 }
 
@@ -46,7 +47,7 @@ proptest! {
     fn items_of_any_attributes_are_read_or_passed_over(all in vec(damages(), ITEMS)) {
         let items = all.iter().enumerate().rev().map(|(n, damages)| {
             let mut item = json!({
-                "api_id": { "S": "shop" }, "slot": { "S": Slot::Day(day(n)).to_string() }, "epoch": { "N": "7" },
+                "api_id": { "S": "shop" }, "slot": { "S": HistorySlot::Day(day(n)).to_string() }, "epoch": { "N": "7" },
                 "expires_at": { "N": "4000000000" }, "bytes": { "B": "aHVudGVyMg==" },
             });
             damage(&mut item, damages);
@@ -81,7 +82,7 @@ proptest! {
             read(&store).await
         });
         prop_assert!(found.contains(&good(1)) && found.contains(&good(3)), "{found:?}");
-        let is_read = found.iter().any(|item| item.slot == Slot::Day(day(2)));
+        let is_read = found.iter().any(|item| item.slot == HistorySlot::Day(day(2)));
         prop_assert_eq!(is_read, long <= ITEM_BYTES_MAX);
     }
 }

@@ -1,13 +1,15 @@
 //! Items of history: any bytes are read whole, or refused in one clear line; and whatever was read can be shown and written again.
 
-use api_health_core::history::{Day, HistoryItem, Month, Past, Series, Slot, Story, UtcDay, UtcMonth, series::Step};
+use api_health_core::history::{
+    Day, HistoryItem, HistorySlot, Month, Past, Series, Story, UtcDay, UtcMonth, series::Step,
+};
 use api_health_core::{ApiId, Timestamp};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::{NOW, config};
 
-fn shown(slot: Slot, bytes: Vec<u8>) {
+fn shown(slot: HistorySlot, bytes: Vec<u8>) {
     let item = HistoryItem { series: Series::Api(ApiId::parse("a").unwrap()), slot, epoch: 0, kept_until: None, bytes };
     let until = NOW.plus(std::time::Duration::from_secs(2 * 86_400));
     let past = Past::of([&item]).with_present(Some(NOW), Some(until));
@@ -36,9 +38,9 @@ proptest! {
         if let Ok(read) = Month::decode(UtcMonth::of(NOW), &bytes) {
             prop_assert!(Month::decode(read.month, &read.encode()).is_ok());
         }
-        let story = Slot::Incident { started_at: NOW, api_id: ApiId::parse("a").unwrap() };
+        let story = HistorySlot::Incident { started_at: NOW, api_id: ApiId::parse("a").unwrap() };
         prop_assert!(Story::decode(text.as_bytes()).is_err_and(|why| !why.to_string().contains('\n')));
-        for slot in [Slot::Day(day), Slot::Month(UtcMonth::of(NOW)), story] {
+        for slot in [HistorySlot::Day(day), HistorySlot::Month(UtcMonth::of(NOW)), story] {
             shown(slot, bytes.clone());
         }
     }

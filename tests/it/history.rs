@@ -6,7 +6,7 @@ use api_health::app::App;
 use api_health::settings::{LogFormat, LogSettings, Settings};
 use api_health::telemetry;
 use api_health_actors::ports::StoreError;
-use api_health_core::history::{HistoryItem, Series, Slot, UtcMonth};
+use api_health_core::history::{HistoryItem, HistorySlot, Series, UtcMonth};
 
 use crate::cloud::Cloud;
 use crate::support::moto::Moto;
@@ -24,7 +24,7 @@ fn open(settings: &str) {
     actix_rt::System::new().block_on(async {
         let Some(store) = App::new(settings).open_history().await.unwrap() else { return println!("opened: none") };
         let month = UtcMonth::parse("2026-11").unwrap();
-        let (series, slot) = (Series::Incidents(month), Slot::Month(month));
+        let (series, slot) = (Series::Incidents(month), HistorySlot::Month(month));
         let item = HistoryItem { series, slot: slot.clone(), epoch: 1, kept_until: None, bytes: vec![1] };
         if let Err(error) = store.write(vec![item.clone()]).await.remove(0) {
             return println!(

@@ -12,7 +12,7 @@ use api_health::cost::prices;
 use api_health_actors::system::Options;
 use api_health_actors::testkit::target::Behaviour;
 use api_health_actors::testkit::{FakeWorld, MemoryHistory, api, in_virtual_time};
-use api_health_core::history::{HistoryItem, Slot};
+use api_health_core::history::{HistoryItem, HistorySlot};
 use api_health_core::keep::FIRST_BEAT_AFTER;
 
 use crate::cloud::Cloud;
@@ -33,7 +33,7 @@ fn world(apis: usize, interval: u64) -> FakeWorld {
 }
 
 fn options(checkpoint: u64) -> Options {
-    Options { arbiters: 0, checkpoint: secs(checkpoint), heartbeat: Some(secs(60)), ..Options::default() }
+    Options { prober_threads: 0, checkpoint: secs(checkpoint), heartbeat: Some(secs(60)), ..Options::default() }
 }
 
 /// Heartbeats in `span`: the first comes early.
@@ -151,10 +151,10 @@ fn in_virtual_time_a_month_of_a_thousand_apis_a_minute_is_below_a_dollar_with_hi
         let names = "api_id slot bytes epoch expires_at".len() + 2 * "1795332600".len();
         for item in history.items() {
             let most = match item.slot {
-                Slot::Day(_) => 1_024,
-                Slot::Month(_) => MONTH_ITEM_BYTES,
-                Slot::Incident { .. } => INCIDENT_ITEM_BYTES,
-                Slot::Note { .. } => panic!("nobody writes notes here"),
+                HistorySlot::Day(_) => 1_024,
+                HistorySlot::Month(_) => MONTH_ITEM_BYTES,
+                HistorySlot::Incident { .. } => INCIDENT_ITEM_BYTES,
+                HistorySlot::Note { .. } => panic!("nobody writes notes here"),
             };
             let bytes = (item.bytes.len() + key(&item) + names) as u64;
             assert!(write_units(bytes) <= write_units(most), "{}: {bytes}", item.slot);

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use api_health::probe::proxies::{Proxies, Proxy, Route};
+use api_health::probe::proxies::{Proxies, Proxy, ProxyChoice};
 use api_health::probe::{Client, Reply as Answer, Request, Resolver, ResolverFiles};
 use api_health_core::observation::LocalFault;
 use api_health_core::{Failure, Secret};
@@ -168,7 +168,7 @@ fn one_api_may_go_another_way_than_is_set() {
         let server = Server::start(None, Script::new(ANSWER, End::Fin)).await;
         let client = by(&proxy.address);
         let asked = async |route: &str, url: &str| {
-            let prepared = client.prepare(get(url)).unwrap().with_route(Route::parse(route).unwrap());
+            let prepared = client.prepare(get(url)).unwrap().with_proxy_choice(ProxyChoice::parse(route).unwrap());
             assert_eq!(client.exchange_prepared(&prepared).await.result.unwrap().status, 200);
         };
         asked("none", &server.url("http")).await;

@@ -117,7 +117,7 @@ impl Play<'_> {
             }
         }
         let options = Options {
-            arbiters: 0,
+            prober_threads: 0,
             checkpoint: self.script.checkpoint,
             digest_above: self.script.digest_above,
             tags_of_channels: match self.script.is_routed {

@@ -7,7 +7,7 @@ use api_health_core::alert::AlertKind;
 use api_health_core::history::day::Day;
 use api_health_core::history::hour::Hour;
 use api_health_core::history::uptime::{Excluded, Why};
-use api_health_core::history::{HistoryItem, Month, Note, NoteKind, Series, Slot, Story, UtcDay, UtcMonth};
+use api_health_core::history::{HistoryItem, HistorySlot, Month, Note, NoteKind, Series, Story, UtcDay, UtcMonth};
 use api_health_core::incident::{DeliveredAlert, Incident};
 use api_health_core::view::ApiView;
 use api_health_core::{Timestamp, Verdict};
@@ -38,11 +38,11 @@ fn put(history: &MemoryHistory, view: &ApiView, seed: u64) {
     let item = |series, slot, bytes| HistoryItem { series, slot, epoch: 0, kept_until: None, bytes };
     let of_api = || Series::Api(api_id.clone());
     for day in days.iter().filter(|day| today.plus_days(-DAYS_OF_HOURS) <= day.day) {
-        history.put(item(of_api(), Slot::Day(day.day), day.encode()));
+        history.put(item(of_api(), HistorySlot::Day(day.day), day.encode()));
     }
     for back in 1..5 {
         let month = UtcMonth::of(NOW).plus_months(-back);
-        history.put(item(of_api(), Slot::Month(month), Month::of(month, &days, &down).encode()));
+        history.put(item(of_api(), HistorySlot::Month(month), Month::of(month, &days, &down).encode()));
     }
     if let Some(open) = &view.incident {
         let written = [
@@ -56,7 +56,7 @@ fn put(history: &MemoryHistory, view: &ApiView, seed: u64) {
         }
     }
     for story in &stories {
-        let slot = || Slot::Incident { started_at: story.incident.started_at, api_id: api_id.clone() };
+        let slot = || HistorySlot::Incident { started_at: story.incident.started_at, api_id: api_id.clone() };
         history.put(item(of_api(), slot(), story.encode()));
         history.put(item(Series::Incidents(UtcMonth::of(story.began_at)), slot(), story.encode()));
     }

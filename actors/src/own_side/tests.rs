@@ -23,7 +23,7 @@ fn passed(address: Ipv4Addr) -> Observation {
 }
 
 #[test]
-fn so_many_names_are_kept_and_a_sign_costs_no_lock() {
+fn so_many_names_are_kept_and_a_proof_costs_no_lock() {
     in_virtual_time(async {
         let own_side = OwnSide::new(Arc::new(NoWitnesses), TimeBase::new(Arc::new(VirtualClock::new())));
         for n in 0..100_u64 {
@@ -44,7 +44,7 @@ fn so_many_names_are_kept_and_a_sign_costs_no_lock() {
         let far = Way::to(IpAddr::from([9, 9, 9, 9]));
         assert_eq!(own_side.well_at(far), Some(Duration::from_millis(208_300)));
         own_side.saw(&api("a", 10), &passed(Ipv4Addr::LOCALHOST), Duration::from_secs(500));
-        assert_eq!(own_side.well_at(Way::NETWORK), Some(Duration::from_millis(208_300)), "this machine is no sign");
+        assert_eq!(own_side.well_at(Way::NETWORK), Some(Duration::from_millis(208_300)), "this machine proves nothing");
         assert_eq!(own_side.well_at(Way::Lookup), None, "nor is a name that may stand in a file");
     });
 }

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
-use api_health_core::history::{HistoryItem, Series, Slot};
+use api_health_core::history::{HistoryItem, HistorySlot, Series};
 use api_health_core::keep::BEAT_MAX;
 
 use super::StateKeeper;
@@ -30,7 +30,7 @@ impl StateKeeper {
         &mut self,
         call: u64,
         series: Series,
-        slots: RangeInclusive<Slot>,
+        slots: RangeInclusive<HistorySlot>,
         limit: usize,
         ctx: &mut Context<Self>,
     ) {

@@ -100,7 +100,7 @@ impl Chain {
                 .map(|history| HistorySetup { flush: options.history_flush, batch_max: history.batch_max() }),
         };
         Self {
-            batchers: std::iter::repeat_with(batcher).take(options.arbiters.max(1)).collect(),
+            batchers: std::iter::repeat_with(batcher).take(options.prober_threads.max(1)).collect(),
             store: world.store,
             history: world.history,
             notifiers: world.notifiers,

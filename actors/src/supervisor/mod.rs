@@ -151,7 +151,7 @@ impl Supervisor {
             chain: Chain::new(world, &options, &time, &stats, &own_side),
             probers: Probers::default(),
             watchdog: Watchdog::default(),
-            threads: std::iter::repeat_with(|| None).take(FIRST_OF_PROBERS + options.arbiters.max(1)).collect(),
+            threads: std::iter::repeat_with(|| None).take(FIRST_OF_PROBERS + options.prober_threads.max(1)).collect(),
             stopping: false,
             stopped: None,
             fatal,
@@ -189,7 +189,7 @@ impl Supervisor {
         self.next_life = self.next_life.wrapping_add(1);
         let (life, supervisor) = (self.next_life, ctx.address().downgrade());
         let thread = self.thread_of(&who);
-        let is_alone = self.options.arbiters == 0;
+        let is_alone = self.options.prober_threads == 0;
         let start = || if is_alone { Thread::current() } else { Thread::start(&self.time) };
         let thread = self.threads[thread].get_or_insert_with(start);
         #[expect(
@@ -281,11 +281,11 @@ impl Handler<ChildExited> for Supervisor {
             return; // of an earlier life, or of an API that is no longer watched
         }
         match who {
-            ChildId::Prober(api_id) if reason == ExitReason::ArbiterGone => {
+            ChildId::Prober(api_id) if reason == ExitReason::ThreadGone => {
                 self.replace_thread_of(ChildId::Batcher(self.chain.index_of(&api_id)), reason, ctx);
             }
             ChildId::Prober(api_id) => self.prober_ended(&api_id, &reason, ctx),
-            who if reason == ExitReason::ArbiterGone => self.replace_thread_of(who, reason, ctx),
+            who if reason == ExitReason::ThreadGone => self.replace_thread_of(who, reason, ctx),
             who => self.restart(who, reason, ctx),
         }
     }

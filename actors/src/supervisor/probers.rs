@@ -151,7 +151,7 @@ impl Supervisor {
         let running = self.probers.running().map(|(api_id, _)| api_id);
         let of_thread: Vec<ApiId> = running.filter(|id| self.chain.index_of(id) == thread).cloned().collect();
         for api_id in of_thread {
-            self.prober_is_gone(&api_id, &ExitReason::ArbiterGone);
+            self.prober_is_gone(&api_id, &ExitReason::ThreadGone);
         }
         self.finish_stop_if_idle();
     }
@@ -246,5 +246,5 @@ impl Supervisor {
 
 /// One that ends by itself lost its outcome with its batcher or the keeper, or is done; a thread takes along whoever is on it.
 fn is_its_fault(reason: &ExitReason) -> bool {
-    !matches!(reason, ExitReason::Normal | ExitReason::ArbiterGone)
+    !matches!(reason, ExitReason::Normal | ExitReason::ThreadGone)
 }

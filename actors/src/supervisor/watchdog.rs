@@ -21,7 +21,7 @@ use super::{ChildId, Supervisor};
 use crate::child::ExitReason;
 use crate::own_side::Look;
 use crate::state_keeper::SelfStatus;
-use crate::stats::Figures;
+use crate::stats::ProbingCounts;
 
 /// How often the supervisor looks at the fleet, at the sources, where it is cheap to tell that they changed, and at its children.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -47,19 +47,19 @@ pub(super) struct Watchdog {
     /// When each asker last asked.
     asked_at: [Duration; 3],
     pub(super) capacity: Capacity,
-    /// When the present period of it began, and the figures of that moment.
-    period_from: (Duration, Figures),
+    /// When the present period of it began, and the counts of that moment.
+    period_from: (Duration, ProbingCounts),
 }
 
 impl Watchdog {
     /// What is to be said of the load, when a period of it is over. One in which the supervisor itself was asleep counts for nothing.
-    fn load(&mut self, figures: &Figures, is_judged: bool, now: Duration) -> Option<Step> {
+    fn load(&mut self, counts: &ProbingCounts, is_judged: bool, now: Duration) -> Option<Step> {
         let (began, before) = &self.period_from;
         if is_judged && now < began.saturating_add(PERIOD) {
             return None;
         }
-        let Figures { probes, held_up, missed_ticks, .. } = figures.since(before);
-        self.period_from = (now, figures.clone());
+        let ProbingCounts { probes, held_up, missed_ticks, .. } = counts.since(before);
+        self.period_from = (now, counts.clone());
         is_judged.then(|| self.capacity.period(Counted { probes, held_up, missed_ticks })).flatten()
     }
 
@@ -97,7 +97,7 @@ impl Supervisor {
     }
 
     fn look_at_the_load(&mut self, may_judge: bool, now: Duration, ctx: &mut Context<Self>) {
-        match self.watchdog.load(&self.stats.figures(), may_judge, now) {
+        match self.watchdog.load(&self.stats.counts(), may_judge, now) {
             None => {}
             Some(Step::Log(words)) => tracing::warn!("this machine cannot keep up with the configured probes: {words}"),
             Some(Step::Alert(words)) => self.send_to_keeper(SelfStatus::Capacity(Some(words)), ctx),

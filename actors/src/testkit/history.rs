@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use api_health_core::history::{HistoryItem, Series, Slot};
+use api_health_core::history::{HistoryItem, HistorySlot, Series};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -32,7 +32,7 @@ pub struct MemoryHistory {
 
 #[derive(Default)]
 struct Inner {
-    items: BTreeMap<(Series, Slot), HistoryItem>,
+    items: BTreeMap<(Series, HistorySlot), HistoryItem>,
     fault: HistoryFault,
     asked: usize,
     writes: usize,
@@ -116,7 +116,7 @@ impl HistoryStore for MemoryHistory {
     fn read(
         &self,
         series: Series,
-        slots: RangeInclusive<Slot>,
+        slots: RangeInclusive<HistorySlot>,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<HistoryItem>, StoreError>> {
         async move {

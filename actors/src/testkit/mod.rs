@@ -110,7 +110,7 @@ impl FakeWorld {
     /// # Panics
     /// When the store is unavailable.
     pub async fn start(&self, options: Options) -> Running {
-        self.start_with(Options { arbiters: 0, ..options }, vec![]).await
+        self.start_with(Options { prober_threads: 0, ..options }, vec![]).await
     }
 
     /// The same on as many threads as `options` say, in real time.
@@ -145,7 +145,7 @@ impl FakeWorld {
     /// # Panics
     /// When the store is unavailable.
     pub async fn start_worker(&self, name: &str, line: &LeaseLine, options: Options) -> Running {
-        let options = Options { arbiters: 0, ..options };
+        let options = Options { prober_threads: 0, ..options };
         let leases = Some(self.lease_parts(name, line));
         let running = self.begin_with(options, vec![], leases).await.expect("the fake store is there at the start");
         running.joined().await.expect("it does not want all");
@@ -174,7 +174,7 @@ impl FakeWorld {
     /// # Errors
     /// When the store is unavailable.
     pub async fn begin_worker(&self, leases: LeaseParts, options: Options) -> Result<Running, StoreError> {
-        self.begin_with(Options { arbiters: 0, ..options }, vec![], Some(leases)).await
+        self.begin_with(Options { prober_threads: 0, ..options }, vec![], Some(leases)).await
     }
 
     /// How a worker of that name holds leases in this world.

@@ -33,7 +33,7 @@ async fn seconds(n: u64) {
 }
 
 fn options() -> Options {
-    Options { arbiters: 0, checkpoint: Duration::from_secs(60), ..Options::default() }
+    Options { prober_threads: 0, checkpoint: Duration::from_secs(60), ..Options::default() }
 }
 
 fn world(ids: &[&str]) -> FakeWorld {

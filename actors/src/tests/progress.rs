@@ -170,7 +170,7 @@ fn threads_of_probers_that_do_not_move_are_no_progress_until_they_are_replaced()
     actix_rt::System::new().block_on(async {
         let world = hourly(&["a"]);
         let late = Duration::from_secs(8); // so that somebody sees it on a busy machine as well
-        let running = world.start_on_threads(Options { arbiters: 1, stuck_after: late, ..options() }).await;
+        let running = world.start_on_threads(Options { prober_threads: 1, stuck_after: late, ..options() }).await;
         let gauges = running.gauges();
         let released = Arc::new(AtomicBool::new(false));
         let _on_failure = Releases(Arc::clone(&released));

@@ -75,7 +75,8 @@ pub(super) async fn run(args: &DemoArgs, out: &Out) -> Result<Exit, AppError> {
     let config = Arc::new(config(&api, &plan, &clock)?);
     let (events, mut heard) = mpsc::channel(EVENTS_MAX);
     let world = world(&config, &clock, &SqliteFile::open(folder.path().join("demo.db"))?, &events, out)?;
-    let options = Options { arbiters: 1, checkpoint: Duration::from_secs(1), spread: false, ..Options::default() };
+    let options =
+        Options { prober_threads: 1, checkpoint: Duration::from_secs(1), spread: false, ..Options::default() };
 
     let began = Instant::now();
     let mut story = Story::new(out, began, &config);

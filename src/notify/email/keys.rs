@@ -77,7 +77,7 @@ pub(super) enum Encryption {
 
 /// One recipient, and the way there.
 #[derive(Clone, Debug)]
-pub(super) struct Route {
+pub(super) struct MailRoute {
     pub(super) place: Url,
     pub(super) encryption: Encryption,
     pub(super) from: Mailbox,
@@ -103,13 +103,13 @@ pub fn for_each_recipient(settings: &ChannelSettings) -> Result<Vec<ChannelSetti
         one
     });
     let one_each: Vec<_> = one_each.collect();
-    if let Err(more) = Route::read(one_each.first().unwrap_or(settings)) {
+    if let Err(more) = MailRoute::read(one_each.first().unwrap_or(settings)) {
         faults.extend(more.into_iter().filter(|(key, _)| *key != TO.name));
     }
     if faults.is_empty() { Ok(one_each) } else { Err(faults) }
 }
 
-impl Route {
+impl MailRoute {
     /// What the keys of a channel with one recipient say.
     pub(super) fn read(settings: &ChannelSettings) -> Result<Self, Vec<KeyFault>> {
         let mut faults = Vec::new();

@@ -31,7 +31,7 @@ fn each_recipient_is_a_channel_by_a_name_that_does_not_depend_on_the_others() {
     let names: Vec<&str> = one_each.iter().map(|one| one.name.as_str()).collect();
     assert_eq!(names, ["mail/ops@example.com", "mail/night@example.com"]);
     assert!(one_each.iter().all(|one| one.tags == ["shop"]));
-    let routes: Vec<Route> = one_each.iter().map(|one| Route::read(one).unwrap()).collect();
+    let routes: Vec<MailRoute> = one_each.iter().map(|one| MailRoute::read(one).unwrap()).collect();
     assert_eq!(routes[1].to.to_string(), "\"Shift, night\" <Night@Example.com>");
     assert_eq!(for_each_recipient(&channel(&with(&[]))).unwrap()[0].name, "mail/ops@example.com");
 }
@@ -51,7 +51,7 @@ fn where_nothing_is_said_it_is_encrypted_but_to_this_machine() {
         (vec![("url", "smtp://localhost"), login[0], login[1]], "localhost:587", Encryption::Starttls),
         (vec![("url", "smtp://localhost.example.com")], "localhost.example.com:587", Encryption::Starttls),
     ] {
-        let route = Route::read(&channel(&with(&others))).unwrap();
+        let route = MailRoute::read(&channel(&with(&others))).unwrap();
         assert_eq!((route.server().as_str(), route.encryption), (place, encryption), "{others:?}");
     }
 }

@@ -29,7 +29,7 @@ use super::channel::ChannelSettings;
 use super::posted::redact::Redactor;
 use super::reread::Reread;
 use crate::probe::Client;
-use keys::Route;
+use keys::MailRoute;
 pub use keys::{KIND, KeyFault, RECIPIENTS_MAX, TO, for_each_recipient};
 use mail::Envelope;
 
@@ -45,13 +45,13 @@ pub struct EmailNotifier {
 
 /// Where to, and what is never shown of an answer.
 struct Post {
-    route: Route,
+    route: MailRoute,
     hidden: Redactor,
 }
 
 impl Post {
     fn new(settings: &ChannelSettings) -> Result<Self, Vec<KeyFault>> {
-        let route = Route::read(settings)?;
+        let route = MailRoute::read(settings)?;
         Ok(Self { hidden: hidden(&route), route })
     }
 }
@@ -87,7 +87,7 @@ impl EmailNotifier {
         mail: impl FnOnce(&Envelope<'_>, Timestamp) -> Result<Vec<u8>, lettre::error::Error>,
     ) -> Result<(), NotifyError> {
         let post = self.post.now(Post::new).await;
-        let Route { from, to, .. } = &post.route;
+        let MailRoute { from, to, .. } = &post.route;
         let envelope = Envelope { from, to, environment: &self.environment };
         let mail = mail(&envelope, self.clock.now()).map_err(|error| NotifyError::Permanent {
             reason: format!("the mail cannot be written: {error}"),
@@ -99,7 +99,7 @@ impl EmailNotifier {
 }
 
 /// A server may repeat what it was sent, also in the form in which a login is sent.
-fn hidden(route: &Route) -> Redactor {
+fn hidden(route: &MailRoute) -> Redactor {
     let login = route.login.iter().flat_map(|(user, password)| {
         let (user, password) = (user.reveal(), password.reveal());
         let plain = BASE64.encode(format!("\0{user}\0{password}"));

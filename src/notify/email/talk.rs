@@ -21,7 +21,7 @@ use lettre::transport::smtp::extension::ClientId;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::keys::{Encryption, Route};
+use super::keys::{Encryption, MailRoute};
 use crate::probe::{Client, Line};
 
 /// How long the goodbye may take after the mail was taken.
@@ -57,7 +57,7 @@ pub(super) enum Fault {
 }
 
 /// Hands `mail` over; `Ok` once the server has said that it takes it. It ends by the deadline, and a second for the goodbye.
-pub(super) async fn send(client: &Client, route: &Route, mail: &[u8], deadline: Instant) -> Result<(), Fault> {
+pub(super) async fn send(client: &Client, route: &MailRoute, mail: &[u8], deadline: Instant) -> Result<(), Fault> {
     let step = Cell::new(Step::Connection);
     let connected = timeout_at(deadline, connect(client, route, deadline, &step)).await;
     let mut server = connected.map_err(|_| Fault::Silent(step.get()))??;
@@ -72,11 +72,11 @@ pub(super) async fn send(client: &Client, route: &Route, mail: &[u8], deadline: 
 
 async fn connect(
     client: &Client,
-    route: &Route,
+    route: &MailRoute,
     deadline: Instant,
     step: &Cell<Step>,
 ) -> Result<AsyncSmtpConnection, Fault> {
-    let Route { place, encryption, .. } = route;
+    let MailRoute { place, encryption, .. } = route;
     let line = client.open(place, *encryption == Encryption::AtOnce, deadline).await.map_err(Fault::Failure)?;
     step.set(Step::Greeting);
     let name = own_name(&line);
@@ -106,7 +106,7 @@ async fn greeted(stream: Stream, name: &ClientId, step: &Cell<Step>) -> Result<A
 
 async fn hand_over(
     server: &mut AsyncSmtpConnection,
-    route: &Route,
+    route: &MailRoute,
     mail: &[u8],
     step: &Cell<Step>,
 ) -> Result<(), Fault> {

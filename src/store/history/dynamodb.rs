@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use api_health_actors::ports::{HistoryStore, StoreError};
 use api_health_core::Timestamp;
 use api_health_core::history::item::ITEM_BYTES_MAX;
-use api_health_core::history::{HistoryItem, Series, Slot, UtcMonth};
+use api_health_core::history::{HistoryItem, HistorySlot, Series, UtcMonth};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -50,7 +50,7 @@ impl DynamoHistoryStore {
     /// Why it could not be read.
     pub async fn look(&self) -> Result<(), StoreError> {
         let month = UtcMonth::default();
-        self.read(Series::Incidents(month), Slot::Month(month)..=Slot::Month(month), 1).await.map(drop)
+        self.read(Series::Incidents(month), HistorySlot::Month(month)..=HistorySlot::Month(month), 1).await.map(drop)
     }
 
     fn call(&self, action: &'static str) -> Call<'_> {
@@ -81,7 +81,7 @@ impl DynamoHistoryStore {
     async fn query(
         &self,
         series: Series,
-        slots: &RangeInclusive<Slot>,
+        slots: &RangeInclusive<HistorySlot>,
         limit: usize,
     ) -> Result<Vec<HistoryItem>, Fault> {
         let limit = limit.min(READ_MAX);
@@ -127,7 +127,7 @@ impl HistoryStore for DynamoHistoryStore {
     fn read(
         &self,
         series: Series,
-        slots: RangeInclusive<Slot>,
+        slots: RangeInclusive<HistorySlot>,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<HistoryItem>, StoreError>> {
         async move { Ok(self.query(series, &slots, limit).await?) }.boxed()
@@ -155,7 +155,7 @@ fn to_item(HistoryItem { series, slot, epoch, kept_until, bytes }: HistoryItem) 
 
 /// `None`: it cannot be read.
 fn read_item(series: &Series, mut item: Item) -> Option<HistoryItem> {
-    let slot = Slot::parse(item.get(SLOT)?.as_s().ok()?)?;
+    let slot = HistorySlot::parse(item.get(SLOT)?.as_s().ok()?)?;
     let epoch = item.get(EPOCH)?.as_n().ok()?.parse().ok()?;
     let kept_until = match item.get(EXPIRES_AT) {
         Some(seconds) => {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use api_health_actors::ports::{Clock, HistoryStore, StoreError};
 use api_health_core::Timestamp;
 use api_health_core::history::item::ITEM_BYTES_MAX;
-use api_health_core::history::{HistoryItem, Series, Slot};
+use api_health_core::history::{HistoryItem, HistorySlot, Series};
 use futures_util::future::{BoxFuture, FutureExt};
 use rusqlite::{Connection, Row, TransactionBehavior, params};
 
@@ -75,7 +75,7 @@ impl HistoryStore for SqliteHistoryStore {
     fn read(
         &self,
         series: Series,
-        slots: RangeInclusive<Slot>,
+        slots: RangeInclusive<HistorySlot>,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<HistoryItem>, StoreError>> {
         async move { Ok(self.worker.call(move |db| read(db, &series, &slots, limit)).await?) }.boxed()
@@ -113,7 +113,12 @@ fn write(db: &mut Db, items: &[HistoryItem], now: Timestamp) -> Result<Vec<Resul
     Ok(results)
 }
 
-fn read(db: &mut Db, series: &Series, slots: &RangeInclusive<Slot>, limit: usize) -> Result<Vec<HistoryItem>, Fault> {
+fn read(
+    db: &mut Db,
+    series: &Series,
+    slots: &RangeInclusive<HistorySlot>,
+    limit: usize,
+) -> Result<Vec<HistoryItem>, Fault> {
     let read = |connection: &Connection| -> rusqlite::Result<Vec<HistoryItem>> {
         let mut items = Vec::new();
         if !has_table(connection, "api_health_history")? {
@@ -135,7 +140,7 @@ fn read(db: &mut Db, series: &Series, slots: &RangeInclusive<Slot>, limit: usize
 
 /// `None`: it cannot be read.
 fn read_row(series: &Series, row: &Row<'_>) -> rusqlite::Result<Option<HistoryItem>> {
-    let slot = row.get_ref(0)?.as_str().ok().and_then(Slot::parse);
+    let slot = row.get_ref(0)?.as_str().ok().and_then(HistorySlot::parse);
     let bytes = row.get_ref(3)?.as_blob()?;
     let (Some(slot), Ok(epoch)) = (slot, u64::try_from(row.get::<_, i64>(1)?)) else { return Ok(None) };
     if bytes.len() > ITEM_BYTES_MAX {

@@ -128,7 +128,7 @@ const fn count(count: usize) -> f64 {
 
 pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, model: &Model, own: &Own) -> fmt::Result {
     let (site, snapshot) = (&model.site, &own.snapshot);
-    let (figures, measured) = (site.stats.figures(), &site.stats.measured);
+    let (probing, measured) = (site.stats.counts(), &site.stats.measured);
     let about = &site.about;
     let mut writer = Writer(encoder);
     let build = [("version", &*about.version), ("environment", &*about.environment), ("worker", &*about.instance)];
@@ -139,8 +139,8 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, model: &Model, own: &O
     let verdicts = Verdict::ALL.map(|verdict| ([("verdict", verdict.as_str())], measured.verdicts(verdict)));
     writer.counters("api_health_probes", "Probes by what came of them", verdicts)?;
     let help = "Ticks at which nothing was probed, since a probe still ran or the process did not";
-    writer.counter("api_health_ticks_missed", help, figures.missed_ticks)?;
-    let (within, total) = (&figures.lateness[..LATENESS_BOUNDS_MS.len()], figures.lateness.iter().sum());
+    writer.counter("api_health_ticks_missed", help, probing.missed_ticks)?;
+    let (within, total) = (&probing.lateness[..LATENESS_BOUNDS_MS.len()], probing.lateness.iter().sum());
     let help = "How late probes began after they were due";
     writer.histogram(
         "api_health_probe_lateness_seconds",
@@ -174,7 +174,7 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, model: &Model, own: &O
     let (written, failed) = measured.writes();
     let writes = [("written", written), ("failed", failed)].map(|(result, times)| ([("result", result)], times));
     writer.counters("api_health_store_writes", "Writes of records to the store", writes)?;
-    writer.counter("api_health_prober_restarts", "Probers that died and were started again", figures.restarts)?;
+    writer.counter("api_health_prober_restarts", "Probers that died and were started again", probing.restarts)?;
     if let Some(is_good) = measured.last_reload() {
         let help = "Whether the configs could be read the last time, with no row refused";
         let value = if is_good { 1.0 } else { 0.0 };

@@ -127,7 +127,7 @@ mod tests {
     use api_health_core::history::day::Day;
     use api_health_core::history::hour::Hour;
     use api_health_core::history::uptime::BarState;
-    use api_health_core::history::{HistoryItem, Series, Slot, Story, UtcDay};
+    use api_health_core::history::{HistoryItem, HistorySlot, Series, Story, UtcDay};
     use api_health_core::incident::Incident;
     use api_health_core::{ApiId, Verdict};
 
@@ -136,7 +136,7 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
-    fn item(slot: Slot, bytes: Vec<u8>) -> HistoryItem {
+    fn item(slot: HistorySlot, bytes: Vec<u8>) -> HistoryItem {
         let series = Series::Api(ApiId::parse("shop").unwrap());
         HistoryItem { series, slot, epoch: 0, kept_until: None, bytes }
     }
@@ -168,8 +168,8 @@ mod tests {
             excluded_ms: 0,
             end_evidence: None,
         };
-        let incident = Slot::Incident { started_at: began_at, api_id: ApiId::parse("shop").unwrap() };
-        vec![item(Slot::Day(yesterday), day.encode()), item(incident, story.encode())]
+        let incident = HistorySlot::Incident { started_at: began_at, api_id: ApiId::parse("shop").unwrap() };
+        vec![item(HistorySlot::Day(yesterday), day.encode()), item(incident, story.encode())]
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use api_health::clock::SystemClock;
 use api_health::sqlite::SqliteFile;
 use api_health::store::history::SqliteHistoryStore;
-use api_health_core::history::{HistoryItem, Slot};
+use api_health_core::history::{HistoryItem, HistorySlot};
 
 use super::{all_days, day, item, shop, write};
 use crate::state_store::worlds::block_on;
@@ -43,7 +43,7 @@ fn open(path: &Path) -> SqliteHistoryStore {
 fn batch(epoch: u64) -> Vec<HistoryItem> {
     let of = |n| HistoryItem {
         epoch,
-        ..item(shop(), Slot::Day(day("2026-11-01").plus_days(n)), format!("{epoch}").repeat(50).as_bytes())
+        ..item(shop(), HistorySlot::Day(day("2026-11-01").plus_days(n)), format!("{epoch}").repeat(50).as_bytes())
     };
     (0..ITEMS).map(of).collect()
 }

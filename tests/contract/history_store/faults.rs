@@ -3,7 +3,7 @@
 use api_health::sqlite::SqliteFile;
 use api_health::store::history::DynamoHistoryStore;
 use api_health_actors::ports::{HistoryStore, StoreError};
-use api_health_core::history::Slot;
+use api_health_core::history::HistorySlot;
 
 use super::worlds::{World, sqlite};
 use super::{day, of_day, shop};
@@ -14,7 +14,7 @@ use crate::support::tools;
 
 /// What a read and a write each say.
 async fn faults(store: &dyn HistoryStore) -> [StoreError; 2] {
-    let slot = Slot::Day(day("2026-11-26"));
+    let slot = HistorySlot::Day(day("2026-11-26"));
     let read = store.read(shop(), slot.clone()..=slot, 1).await.unwrap_err();
     [read, store.write(vec![of_day("2026-11-26", b"x")]).await.remove(0).unwrap_err()]
 }

@@ -7,7 +7,7 @@ use api_health::store::SqliteStateStore;
 use api_health::store::history::{BATCH_MAX, SqliteHistoryStore};
 use api_health_actors::ports::StateStore;
 use api_health_core::Timestamp;
-use api_health_core::history::{HistoryItem, Slot};
+use api_health_core::history::{HistoryItem, HistorySlot};
 
 use super::worlds::{World, sqlite};
 use super::{all_days, at, day, item, month, of_day, shop, write};
@@ -27,7 +27,7 @@ fn what_expired_goes_in_small_steps_and_what_is_kept_for_ever_stays() {
     let first = day("2026-01-01"); // when the clock begins
     let kept_for = |n: i32, millis: i64| HistoryItem {
         kept_until: Some(Timestamp::from_millis(first.starts_at().as_millis() + millis)),
-        ..item(shop(), Slot::Day(first.plus_days(n)), b"x")
+        ..item(shop(), HistorySlot::Day(first.plus_days(n)), b"x")
     };
     block_on(async {
         let store = world.open();
@@ -36,7 +36,7 @@ fn what_expired_goes_in_small_steps_and_what_is_kept_for_ever_stays() {
             let items: Vec<HistoryItem> = (begin..begin + batch).map(|n| kept_for(n, DAY_MILLIS)).collect();
             write(&*store, &items).await;
         }
-        let for_ever = HistoryItem { kept_until: None, ..item(shop(), Slot::Month(month("2025-12")), b"m") };
+        let for_ever = HistoryItem { kept_until: None, ..item(shop(), HistorySlot::Month(month("2025-12")), b"m") };
         write(&*store, &[for_ever, kept_for(9_999, 3 * DAY_MILLIS)]).await;
         assert_eq!(items_in(file), 302, "nothing has expired");
         clock.step(2 * DAY_MILLIS);

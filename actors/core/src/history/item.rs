@@ -21,7 +21,7 @@ pub enum Series {
 
 /// Which time an item covers: the part of the key by which items are ordered.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Slot {
+pub enum HistorySlot {
     /// The hours of a day: `d#2026-11-26`.
     Day(UtcDay),
     /// An incident that is over: `i#2026-11-26T07:30:00.000Z#shop`. The API is named since two may begin in one moment.
@@ -36,7 +36,7 @@ pub enum Slot {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryItem {
     pub series: Series,
-    pub slot: Slot,
+    pub slot: HistorySlot,
     /// The fencing token of the worker that wrote it: an item is not replaced by one with a lower epoch.
     pub epoch: u64,
     /// From when on it may be deleted; `None`: never.
@@ -60,7 +60,7 @@ impl Series {
     }
 }
 
-impl Slot {
+impl HistorySlot {
     /// Every incident that began between two moments, of whichever API.
     pub fn incidents(from: Timestamp, until: Timestamp) -> RangeInclusive<Self> {
         let [first, last] = [ApiId::first(), ApiId::last()];
@@ -109,7 +109,7 @@ impl fmt::Display for Series {
     }
 }
 
-impl fmt::Display for Slot {
+impl fmt::Display for HistorySlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Day(day) => write!(f, "d#{day}"),
@@ -131,16 +131,16 @@ mod tests {
         for series in [Series::Api(api_id.clone()), Series::Incidents(UtcMonth::of(at))] {
             assert_eq!(Series::parse(&series.to_string()), Some(series));
         }
-        let note = Slot::Note { started_at: at, api_id: api_id.clone(), at };
-        let incident = Slot::Incident { started_at: at, api_id };
+        let note = HistorySlot::Note { started_at: at, api_id: api_id.clone(), at };
+        let incident = HistorySlot::Incident { started_at: at, api_id };
         assert_eq!(incident.to_string(), "i#2026-11-22T07:30:00.250Z#shop");
-        for slot in [Slot::Day(UtcDay::of(at)), incident, note, Slot::Month(UtcMonth::of(at))] {
-            assert_eq!(Slot::parse(&slot.to_string()), Some(slot));
+        for slot in [HistorySlot::Day(UtcDay::of(at)), incident, note, HistorySlot::Month(UtcMonth::of(at))] {
+            assert_eq!(HistorySlot::parse(&slot.to_string()), Some(slot));
         }
         for bad in
             ["", "d", "d#", "ü#2026-11-26", "d#2026-11", "m#2026-11-26", "i#2026-11-22T07:30:00.250Z", "x#2026-11"]
         {
-            assert_eq!(Slot::parse(bad), None, "{bad}");
+            assert_eq!(HistorySlot::parse(bad), None, "{bad}");
         }
         assert_eq!(Series::parse("api-health:incidents:now"), None);
     }

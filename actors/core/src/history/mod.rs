@@ -1,6 +1,6 @@
 //! What is kept of the past for people: latencies and times by the hour, months for ever, and incidents that are over.
 //!
-//! Nothing is decided by it, so all of it but incidents may be lost. It is kept as items of few bytes, each in a [`Slot`] of a
+//! Nothing is decided by it, so all of it but incidents may be lost. It is kept as items of few bytes, each in a [`HistorySlot`] of a
 //! [`Series`], so that a store has nothing to know about what is in them.
 //!
 //! | file | answers |
@@ -29,7 +29,7 @@ pub mod uptime;
 pub use bytes::FormError;
 pub use calendar::{UtcDay, UtcMonth};
 pub use day::Day;
-pub use item::{HistoryItem, Series, Slot};
+pub use item::{HistoryItem, HistorySlot, Series};
 pub use month::Month;
 pub use note::{Note, NoteKind};
 pub use recorder::Recorder;

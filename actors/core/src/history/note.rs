@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::bytes::FormError;
 use super::calendar::UtcMonth;
-use super::item::{HistoryItem, Series, Slot};
+use super::item::{HistoryItem, HistorySlot, Series};
 use crate::api::ApiId;
 use crate::incident::Incident;
 use crate::text;
@@ -68,9 +68,9 @@ pub struct Note {
 
 impl Note {
     /// Where the notes of an incident lie; `None`: that is no id of an incident of an API.
-    pub fn slots(incident_id: &str) -> Option<(Series, RangeInclusive<Slot>)> {
+    pub fn slots(incident_id: &str) -> Option<(Series, RangeInclusive<HistorySlot>)> {
         let (api_id, started_at) = Incident::of_id(incident_id)?;
-        Some((Series::Incidents(UtcMonth::of(started_at)), Slot::notes_on(started_at, &api_id)))
+        Some((Series::Incidents(UtcMonth::of(started_at)), HistorySlot::notes_on(started_at, &api_id)))
     }
 
     /// The item to write, among all incidents of the month. `None`, as of [`Self::slots`].
@@ -78,7 +78,7 @@ impl Note {
         let (api_id, started_at) = Incident::of_id(&self.incident_id)?;
         Some(HistoryItem {
             series: Series::Incidents(UtcMonth::of(started_at)),
-            slot: Slot::Note { started_at, api_id, at: self.at },
+            slot: HistorySlot::Note { started_at, api_id, at: self.at },
             epoch: 0, // nobody writes it again
             kept_until: Some(self.at.plus(KEPT)),
             bytes: self.encode(),
@@ -126,7 +126,7 @@ impl Note {
 
     /// The notes among these items, the oldest first.
     pub fn all<'a>(items: impl IntoIterator<Item = &'a HistoryItem>) -> Vec<Self> {
-        let is_note = |item: &&HistoryItem| matches!(item.slot, Slot::Note { .. });
+        let is_note = |item: &&HistoryItem| matches!(item.slot, HistorySlot::Note { .. });
         let read = items.into_iter().filter(is_note).filter_map(|item| Self::decode(&item.bytes).ok());
         let mut notes: Vec<Self> = read.collect();
         notes.sort_by_key(|note| note.at);
@@ -156,7 +156,7 @@ mod tests {
             assert_eq!(Note::all([&item]), std::slice::from_ref(&note));
             let (series, slots) = Note::slots(&note.incident_id).unwrap();
             assert!(item.series == series && slots.contains(&item.slot));
-            let text = |slot: &Slot| slot.to_string();
+            let text = |slot: &HistorySlot| slot.to_string();
             let within = text(slots.start())..=text(slots.end());
             assert!(within.contains(&text(&item.slot)), "stores compare texts");
         }

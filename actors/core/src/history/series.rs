@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::calendar::{UtcDay, UtcMonth};
 use super::day::Day;
 use super::hour::Counts;
-use super::item::{HistoryItem, Slot};
+use super::item::{HistoryItem, HistorySlot};
 use super::latency::{Latency, Spread};
 use super::month::{Month, Summary};
 use super::story::Story;
@@ -62,10 +62,12 @@ impl Past {
         let mut past = Self::default();
         for item in items {
             let read = match &item.slot {
-                Slot::Day(day) => Day::decode(*day, &item.bytes).map(|day| past.put(day)),
-                Slot::Month(month) => Month::decode(*month, &item.bytes).map(|month| past.summaries.extend(month.days)),
-                Slot::Incident { .. } => Story::decode(&item.bytes).map(|story| past.stories.push(story)),
-                Slot::Note { .. } => Ok(()), // uptime has nothing to do with it
+                HistorySlot::Day(day) => Day::decode(*day, &item.bytes).map(|day| past.put(day)),
+                HistorySlot::Month(month) => {
+                    Month::decode(*month, &item.bytes).map(|month| past.summaries.extend(month.days))
+                }
+                HistorySlot::Incident { .. } => Story::decode(&item.bytes).map(|story| past.stories.push(story)),
+                HistorySlot::Note { .. } => Ok(()), // uptime has nothing to do with it
             };
             past.unreadable += usize::from(read.is_err());
         }

@@ -15,7 +15,7 @@ use super::{Keeper, LogEvent};
 use crate::api::{ApiConfig, ApiId};
 use crate::decide::Decision;
 use crate::history::story::{AWAITING_HISTORY_MAX, Story};
-use crate::history::{HistoryItem, Recorder, Series, Slot, UtcDay, UtcMonth};
+use crate::history::{HistoryItem, HistorySlot, Recorder, Series, UtcDay, UtcMonth};
 use crate::maintenance;
 use crate::outcome::Outcome;
 use crate::schedule::Moment;
@@ -68,7 +68,7 @@ pub(super) struct HistoryQueue {
     to_write: VecDeque<ApiId>,
     /// Items that are written together or not at all.
     groups: VecDeque<Vec<HistoryItem>>,
-    writes: HashMap<u64, Vec<(Series, Slot)>>,
+    writes: HashMap<u64, Vec<(Series, HistorySlot)>>,
     /// APIs that wait for their write, and how many of their items are not answered.
     busy: HashMap<ApiId, usize>,
     next_call: u64,

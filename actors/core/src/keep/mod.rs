@@ -65,7 +65,7 @@ use std::time::Duration;
 use crate::alert::Alert;
 use crate::api::{ApiConfig, ApiId};
 use crate::heartbeat::Heartbeat;
-use crate::history::{HistoryItem, Series, Slot};
+use crate::history::{HistoryItem, HistorySlot, Series};
 use crate::outcome::Outcome;
 use crate::own::shards::{Shard, ShardSet};
 use crate::routes::Routes;
@@ -161,7 +161,7 @@ pub enum Effect {
     /// Write these items of history; the results go to [`Keeper::on_history_written`].
     WriteHistory { call: u64, items: Vec<HistoryItem> },
     /// Read these; the result goes to [`Keeper::on_history_read`].
-    ReadHistory { call: u64, series: Series, slots: RangeInclusive<Slot>, limit: usize },
+    ReadHistory { call: u64, series: Series, slots: RangeInclusive<HistorySlot>, limit: usize },
     /// Probe this API again at once: a decision about it was dropped.
     ProbeAgain(ApiId),
     /// Somebody with this higher epoch owns this shard.

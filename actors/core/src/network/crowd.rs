@@ -39,7 +39,7 @@ pub struct Crowd {
 
 impl Crowd {
     /// An API failed in this way; API and address are given as hashes. Whether there is a crowd now of those that failed after the
-    /// last sign that all is well in this way.
+    /// last proof that all is well in this way.
     pub fn failed(
         &mut self,
         way: Way,
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_before_a_sign_that_all_is_well_or_long_ago_does_not_count() {
+    fn what_failed_before_a_proof_that_all_is_well_or_long_ago_does_not_count() {
         let mut crowd = Crowd::default();
         (0..4).for_each(|n| assert!(!failed(&mut crowd, (n, n), None, 1)));
         assert!(!failed(&mut crowd, (9, 9), Some(1), 2), "all was well meanwhile");

@@ -125,14 +125,14 @@ impl Way {
         Self::ALL.iter().position(|way| *way == self).unwrap_or(1)
     }
 
-    /// Whether a sign of life in the way `sign` says that all is well in this one. Where the family is not known any speaks; the
+    /// Whether what was seen to be well in the way `proof` says that all is well in this one. Where the family is not known any speaks; the
     /// internet speaks for the neighbourhood, and not the other way round.
-    pub fn is_vouched_for_by(self, sign: Self) -> bool {
-        match (self, sign) {
+    pub fn is_vouched_for_by(self, proof: Self) -> bool {
+        match (self, proof) {
             (Self::Connection(family, zone), Self::Connection(of_family, of_zone)) => {
                 (family == Family::Any || family == of_family) && (zone == Zone::Near || zone == of_zone)
             }
-            _ => self == sign,
+            _ => self == proof,
         }
     }
 }

@@ -56,7 +56,7 @@ impl Answered {
         self.alone_ill < ILL_MAX
     }
 
-    /// It is ill; `well_at` is when there was a sign last that all is well in a way.
+    /// It is ill; `well_at` is when all was seen to be well last in a way.
     fn is_ill(&mut self, way: Way, well_at: &impl Fn(Way) -> Option<Duration>, now: Duration) {
         let is_alone = self.ill.is_some_and(|(of, at)| well_at(of) >= Some(at));
         self.alone_ill = self.alone_ill.saturating_add(u8::from(is_alone));
@@ -73,7 +73,7 @@ pub struct Panel {
 
 impl Panel {
     /// Takes what the witnesses said when they were asked in this way at `now`; what comes of it is said of that moment. `well_at` is
-    /// when there was a sign last that all is well in a way.
+    /// when all was seen to be well last in a way.
     ///
     /// Of the way into the internet a neighbour that is well says nothing but that other neighbours are ill by themselves.
     pub fn count(
@@ -186,15 +186,15 @@ impl Testimony {
 
     /// Why a failure in this way is ours, to stand after its own words.
     pub fn words(&self, way: Way) -> String {
-        format!("this is due to {way} of this machine, by all signs: {}", self.signs(way))
+        format!("this is due to {way} of this machine, by all signs: {}", self.grounds(way))
     }
 
     /// What of ours is at fault, and how that is known.
     pub fn fault(&self, way: Way) -> String {
-        format!("{way} of this machine is at fault, by all signs: {}", self.signs(way))
+        format!("{way} of this machine is at fault, by all signs: {}", self.grounds(way))
     }
 
-    fn signs(&self, way: Way) -> String {
+    fn grounds(&self, way: Way) -> String {
         if self.is_well_again {
             return "it was at fault when this probe began".into();
         }
@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(asks(&panel, 5, 100), [], "nothing says that all is well");
         assert_eq!((asks(&panel, 11, 14), asks(&panel, 11, 15)), (vec![], vec![way]));
         assert_eq!(ask(&mut panel, false, 11, 20), Word::Ill);
-        assert_eq!(ask(&mut panel, false, 11, 25), Word::Ill, "the same sign counts once");
+        assert_eq!(ask(&mut panel, false, 11, 25), Word::Ill, "the same proof counts once");
         assert_eq!(ask(&mut panel, false, 26, 30), Word::Ill);
         assert_eq!(ask(&mut panel, false, 31, 40), Word::Nothing);
         assert_eq!((asks(&panel, 41, 99), asks(&panel, 41, 100)), (vec![], vec![way]), "it may come back");

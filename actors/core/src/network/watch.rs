@@ -100,7 +100,7 @@ impl Watch {
         self.faults.keys().copied().collect()
     }
 
-    /// Looks whether there is something to tell; `well_at` is when there was a sign last that all is well in a way.
+    /// Looks whether there is something to tell; `well_at` is when all was seen to be well last in a way.
     pub fn look(&mut self, well_at: impl Fn(Way) -> Option<Duration>, now: Duration) -> Option<Step> {
         let over_at = &mut self.over_at;
         self.faults.retain(|way, fault| {
@@ -200,10 +200,10 @@ mod tests {
     }
 
     #[test]
-    fn a_sign_in_another_way_ends_nothing() {
+    fn a_proof_in_another_way_ends_nothing() {
         let mut watch = Watch::default();
         watch.ill(Way::Lookup, "gone", at(10), at(1));
-        let sign = |way| (way == Way::NETWORK).then_some(at(5));
-        assert!(matches!(watch.look(sign, at(7)), Some(Step::Tell(_))));
+        let proof = |way| (way == Way::NETWORK).then_some(at(5));
+        assert!(matches!(watch.look(proof, at(7)), Some(Step::Tell(_))));
     }
 }

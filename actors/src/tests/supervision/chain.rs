@@ -317,7 +317,7 @@ impl ConfigSource for Panicking {
 fn a_source_that_panics_is_a_source_that_cannot_be_read() {
     in_virtual_time(async {
         let world = world(&["a"]);
-        let mut running = world.start_with(Options { arbiters: 0, ..options() }, vec![Arc::new(Panicking)]).await;
+        let mut running = world.start_with(Options { prober_threads: 0, ..options() }, vec![Arc::new(Panicking)]).await;
         seconds(120).await;
         assert!(world.targets.probed("a").len() >= 12);
         assert_eq!(

@@ -6,7 +6,7 @@
 //! | | it hangs: with a closed ear (`ctx.wait`), in a probe that never ends | `::a_prober_that_no_longer_moves_…` |
 //! | | again and again | `::one_that_dies_too_often_…`, `::a_changed_row_…`, `::a_life_that_lasts_…` |
 //! | | a thousand at once | `::a_storm_of_deaths_…` |
-//! | outcome batcher | message, timer, destructor, its factory's arbiter | [`chain`]`::whoever_dies_…`, [`threads`] |
+//! | outcome batcher | message, timer, destructor, its factory's thread | [`chain`]`::whoever_dies_…`, [`threads`] |
 //! | keeper | message, timer, destructor, in `commit` | `::whoever_dies_…`, `::a_keeper_that_dies_in_a_write_…` |
 //! | | and the store cannot be read | `::a_keeper_that_cannot_be_read_…` |
 //! | alerter | message, timer, destructor | `::whoever_dies_…`, `::an_alert_owed_and_unstored_…` |

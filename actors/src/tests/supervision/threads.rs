@@ -16,7 +16,7 @@ use crate::testkit::{FakeWorld, api};
 const IDS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 
 fn on_threads() -> Options {
-    Options { arbiters: 2, stuck_after: Duration::from_secs(2), ..options() }
+    Options { prober_threads: 2, stuck_after: Duration::from_secs(2), ..options() }
 }
 
 async fn start() -> (FakeWorld, Running) {

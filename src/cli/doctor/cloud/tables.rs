@@ -5,7 +5,7 @@
 use std::error::Error;
 
 use api_health_actors::ports::StoreError;
-use api_health_core::history::{Slot, UtcMonth};
+use api_health_core::history::{HistorySlot, UtcMonth};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
@@ -134,7 +134,7 @@ impl<'a> Table<'a> {
 
     /// A put that must be refused for its condition, which comes after permissions.
     async fn put(&self) -> Result<(), Finding> {
-        let slot = self.is_of_history().then(|| (SLOT, Slot::Month(UtcMonth::default()).to_string()));
+        let slot = self.is_of_history().then(|| (SLOT, HistorySlot::Month(UtcMonth::default()).to_string()));
         let mut put = self.client.put_item().table_name(self.name);
         for (name, value) in [(KEY, PRETENDED_KEY.to_owned())].into_iter().chain(slot) {
             put = put.item(name, AttributeValue::S(value));

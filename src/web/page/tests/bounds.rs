@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::test::TestRequest;
 use api_health_actors::board::Board;
 use api_health_actors::testkit::{VirtualClock, in_virtual_time};
-use api_health_core::history::{HistoryItem, Series, Slot, Story, UtcMonth};
+use api_health_core::history::{HistoryItem, HistorySlot, Series, Story, UtcMonth};
 
 use super::*;
 use crate::model::{About, Model, NoneElsewhere, Site};
@@ -145,7 +145,7 @@ fn so_many_pasts_are_kept_for_a_minute_each_with_the_newest_of_its_incidents() {
         let api = |n: usize| ApiId::parse(&format!("api-{n}")).unwrap();
         let series = |n: usize| if n == 0 { Series::Incidents(UtcMonth::of(NOW)) } else { Series::Api(api(n)) };
         for (n, began) in (0..1_001).flat_map(|began| [(0, began), (1, began)]) {
-            let slot = Slot::Incident { started_at: ago(1_001 - began), api_id: api(1) };
+            let slot = HistorySlot::Incident { started_at: ago(1_001 - began), api_id: api(1) };
             history.put(HistoryItem { series: series(n), slot, epoch: 0, kept_until: None, bytes: Vec::new() });
         }
         let read = async |n: usize| {
@@ -157,7 +157,7 @@ fn so_many_pasts_are_kept_for_a_minute_each_with_the_newest_of_its_incidents() {
             let (items, is_read) = read(n).await;
             assert_eq!((items.len(), is_read), (if n < 2 { 1_000 } else { 0 }, true), "past {n}");
             tokio::time::sleep(Duration::from_millis(1)).await;
-            let second = Slot::Incident { started_at: ago(1_000), api_id: api(1) };
+            let second = HistorySlot::Incident { started_at: ago(1_000), api_id: api(1) };
             assert!(items.first().is_none_or(|item| item.slot == second), "the oldest is left out: {items:?}");
         }
         for n in 0..256 {
@@ -169,7 +169,7 @@ fn so_many_pasts_are_kept_for_a_minute_each_with_the_newest_of_its_incidents() {
         assert!(read(256).await.1 && !read(256).await.1, "what is old is read again");
         // Two of these have more bytes than are kept.
         for (n, at) in (300..302).flat_map(|n| (0..1_000).map(move |at| (n, at))) {
-            let slot = Slot::Incident { started_at: ago(at), api_id: api(n) };
+            let slot = HistorySlot::Incident { started_at: ago(at), api_id: api(n) };
             history.put(HistoryItem { series: series(n), slot, epoch: 0, kept_until: None, bytes: vec![0; 17_000] });
         }
         assert!(read(300).await.1 && !read(300).await.1, "it fits");
@@ -202,7 +202,7 @@ fn more_incidents_than_a_page_shows_are_left_out() {
             end_evidence: None,
         };
         for series in [Series::Incidents(month), Series::Api(api_id.clone())] {
-            let slot = Slot::Incident { started_at: began_at, api_id: api_id.clone() };
+            let slot = HistorySlot::Incident { started_at: began_at, api_id: api_id.clone() };
             history.put(HistoryItem { series, slot, epoch: 0, kept_until: None, bytes: story.encode() });
         }
     }

@@ -12,7 +12,7 @@ fn at(text: &str) -> Timestamp {
     Timestamp::parse(text).unwrap()
 }
 
-fn item(slot: Slot, bytes: Vec<u8>) -> HistoryItem {
+fn item(slot: HistorySlot, bytes: Vec<u8>) -> HistoryItem {
     let series = Series::Api(ApiId::parse("shop").unwrap());
     HistoryItem { series, slot, epoch: 1, kept_until: None, bytes }
 }
@@ -39,11 +39,11 @@ fn past() -> Past {
     second.until = at("2026-11-26T12:00:00Z");
     let story = story(at("2026-11-25T07:00:00Z"), at("2026-11-25T07:10:00Z"));
     let october = Month::of(UtcMonth::parse("2026-10").unwrap(), &[day("2026-10-31")], &[]);
-    let days = [first, second].map(|day| item(Slot::Day(day.day), day.encode()));
+    let days = [first, second].map(|day| item(HistorySlot::Day(day.day), day.encode()));
     let started_at = story.began_at;
-    let slot = Slot::Incident { started_at, api_id: ApiId::parse("shop").unwrap() };
-    let others = [item(slot, story.encode()), item(Slot::Month(october.month), october.encode())];
-    let odd = item(Slot::Day(UtcDay::parse("2026-11-24").unwrap()), vec![9, 9]);
+    let slot = HistorySlot::Incident { started_at, api_id: ApiId::parse("shop").unwrap() };
+    let others = [item(slot, story.encode()), item(HistorySlot::Month(october.month), october.encode())];
+    let odd = item(HistorySlot::Day(UtcDay::parse("2026-11-24").unwrap()), vec![9, 9]);
     Past::of(days.iter().chain(&others).chain([&odd]))
 }
 
@@ -112,7 +112,7 @@ fn what_is_not_stored_yet_counts_as_the_heartbeat_says() {
 fn a_month_in_short_says_what_its_days_said() {
     let past = past();
     let month = past.month(UtcMonth::parse("2026-11").unwrap());
-    let short = Past::of(&[item(Slot::Month(month.month), month.encode())]);
+    let short = Past::of(&[item(HistorySlot::Month(month.month), month.encode())]);
     let window = at("2026-11-01T00:00:00Z")..at("2026-12-01T00:00:00Z");
     assert_eq!(short.times(&window), past.times(&window));
     assert_eq!(short.points(&window, Step::Month)[0].counts, past.points(&window, Step::Month)[0].counts);

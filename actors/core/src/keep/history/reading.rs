@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::Recording;
 use crate::api::ApiId;
-use crate::history::{Day, FormError, HistoryItem, Past, Series, Slot, UtcDay, UtcMonth, series};
+use crate::history::{Day, FormError, HistoryItem, HistorySlot, Past, Series, UtcDay, UtcMonth, series};
 use crate::keep::Keeper;
 use crate::schedule::Moment;
 use crate::status::Status;
@@ -94,7 +94,7 @@ impl Keeper {
                 days.into_iter().for_each(|day| past.put(day));
                 let down_since = entry.state.since.filter(|_| entry.state.status == Status::Down);
                 let bytes = past.with_present(down_since, None).month(month).encode();
-                let (series, slot) = (Series::Api(api_id.clone()), Slot::Month(month));
+                let (series, slot) = (Series::Api(api_id.clone()), HistorySlot::Month(month));
                 self.history.groups.push_back(vec![HistoryItem { series, slot, epoch, kept_until: None, bytes }]);
                 *self.history.busy.entry(api_id.clone()).or_default() += 1;
                 self.pump_history(now);
@@ -111,7 +111,7 @@ impl Recording {
         self.is_resumed = true;
         let mut days = Vec::new();
         for item in items {
-            let Slot::Day(day) = item.slot else { continue };
+            let HistorySlot::Day(day) = item.slot else { continue };
             match Day::decode(day, &item.bytes) {
                 Ok(day) => days.push(day),
                 Err(FormError::Newer { .. }) => self.left_alone = Some(day),
@@ -134,7 +134,7 @@ impl Wanted {
         api_id: &ApiId,
         alive_until: Option<Timestamp>,
         now: Timestamp,
-    ) -> (RangeInclusive<Slot>, usize) {
+    ) -> (RangeInclusive<HistorySlot>, usize) {
         match self {
             Self::Resume => {
                 let today = UtcDay::of(now);
@@ -143,12 +143,12 @@ impl Wanted {
                     |alive: Timestamp| alive.as_millis().saturating_sub(series::UNWRITTEN_MAX.as_millis() as i64);
                 let from = alive_until.map_or(today, |alive| UtcDay::of(Timestamp::from_millis(back(alive))));
                 let from = from.min(today.plus_days(-1));
-                (Slot::Day(from)..=Slot::Day(today), 2)
+                (HistorySlot::Day(from)..=HistorySlot::Day(today), 2)
             }
-            Self::Month(month) => (Slot::Month(*month)..=Slot::Month(*month), 1),
-            Self::Days(month) => (Slot::Day(month.first_day())..=Slot::Day(month.last_day()), 31),
+            Self::Month(month) => (HistorySlot::Month(*month)..=HistorySlot::Month(*month), 1),
+            Self::Days(month) => (HistorySlot::Day(month.first_day())..=HistorySlot::Day(month.last_day()), 31),
             Self::Incidents(month, _) => {
-                let slot = |started_at| Slot::Incident { started_at, api_id: api_id.clone() };
+                let slot = |started_at| HistorySlot::Incident { started_at, api_id: api_id.clone() };
                 let first = month.first_day().plus_days(-INCIDENT_DAYS_MAX).starts_at();
                 (slot(first)..=slot(month.last_day().ends_at()), INCIDENTS_READ_MAX)
             }

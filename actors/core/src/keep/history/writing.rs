@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{HistoryQueue, HistorySetup, period_ms};
 use crate::api::ApiId;
-use crate::history::{HistoryItem, Series, Slot, Story, UtcMonth};
+use crate::history::{HistoryItem, HistorySlot, Series, Story, UtcMonth};
 use crate::keep::entry::Entry;
 use crate::keep::{Effect, Keeper, Lease, LogEvent};
 use crate::own::shards::{Shard, ShardSet};
@@ -162,7 +162,7 @@ impl Keeper {
                     let kept_until = Some(day.ends_at().plus(DAYS_KEPT));
                     groups.push(vec![HistoryItem {
                         series: series.clone(),
-                        slot: Slot::Day(day),
+                        slot: HistorySlot::Day(day),
                         epoch,
                         kept_until,
                         bytes,
@@ -173,7 +173,7 @@ impl Keeper {
         let is_stored = entry.unstored_since().is_none();
         for story in entry.state.awaiting_history.iter().filter(|_| is_stored) {
             if shutting_down || is_complete(story, &entry.state, now.wall) {
-                let slot = Slot::Incident { started_at: story.began_at, api_id: api_id.clone() };
+                let slot = HistorySlot::Incident { started_at: story.began_at, api_id: api_id.clone() };
                 let kept_until = Some(story.ended_at.plus(INCIDENTS_KEPT));
                 let list = Series::Incidents(UtcMonth::of(story.began_at));
                 let item = HistoryItem { series: series.clone(), slot, epoch, kept_until, bytes: story.encode() };
@@ -197,7 +197,7 @@ impl Keeper {
         let (mut error, mut is_any_stored, mut failed) = (None, false, BTreeSet::new());
         for ((series, slot), result) in keys.into_iter().zip(results.into_iter().chain(missing)) {
             let api_id = match (&series, &slot) {
-                (Series::Api(api_id), _) | (_, Slot::Incident { api_id, .. }) => api_id.clone(),
+                (Series::Api(api_id), _) | (_, HistorySlot::Incident { api_id, .. }) => api_id.clone(),
                 _ => continue,
             };
             let is_stored = result.is_ok();
@@ -214,12 +214,12 @@ impl Keeper {
             }
             let recording = self.ledger.get_mut(&api_id).and_then(|entry| entry.recording.as_mut());
             match (slot, recording) {
-                (Slot::Incident { started_at, .. }, _) => {
+                (HistorySlot::Incident { started_at, .. }, _) => {
                     *stories.entry((api_id, started_at)).or_insert(true) &= is_stored;
                 }
-                (Slot::Day(day), Some(recording)) if is_stored => recording.recorder.stored(day),
-                (Slot::Day(_), Some(recording)) => recording.recorder.not_stored(),
-                (Slot::Month(month), Some(recording)) if is_stored => recording.month_stored = Some(month),
+                (HistorySlot::Day(day), Some(recording)) if is_stored => recording.recorder.stored(day),
+                (HistorySlot::Day(_), Some(recording)) => recording.recorder.not_stored(),
+                (HistorySlot::Month(month), Some(recording)) if is_stored => recording.month_stored = Some(month),
                 _ => {}
             }
         }

@@ -7,7 +7,7 @@ use crate::history::{Day, Past, Story, UtcDay, UtcMonth};
 /// Where history is kept.
 #[derive(Default)]
 struct Archive {
-    items: BTreeMap<(Series, Slot), HistoryItem>,
+    items: BTreeMap<(Series, HistorySlot), HistoryItem>,
     is_dead: bool,
     writes: usize,
 }
@@ -229,7 +229,7 @@ fn a_month_that_is_over_is_stored_in_short_from_its_days_and_incidents() {
     for number in 0..3 {
         let day = first.plus_days(number);
         let day = Day { until: day.ends_at(), ..Day::new(day) };
-        let (series, slot) = (Series::Api(id("shop")), Slot::Day(day.day));
+        let (series, slot) = (Series::Api(id("shop")), HistorySlot::Day(day.day));
         archive.write(HistoryItem { series, slot, epoch: 1, kept_until: None, bytes: day.encode() }).unwrap();
     }
     outage(&mut desk);
@@ -242,13 +242,13 @@ fn a_month_that_is_over_is_stored_in_short_from_its_days_and_incidents() {
         desk.all_goes_well();
         archive.answers(&mut desk);
     }
-    let stored = &archive.items[&(Series::Api(id("shop")), Slot::Month(month))];
+    let stored = &archive.items[&(Series::Api(id("shop")), HistorySlot::Month(month))];
     assert_eq!(stored.kept_until, None);
     let past = Past::of([stored]);
     let times = past.times(&(month.first_day().starts_at()..month.last_day().ends_at()));
     assert_eq!(times.down_ms, 30_002, "{story:?}");
     // Once: another life finds it.
-    archive.items.retain(|(_, slot), _| !matches!(slot, Slot::Day(_)));
+    archive.items.retain(|(_, slot), _| !matches!(slot, HistorySlot::Day(_)));
     let mut next = Desk::empty(setup_with_history());
     (next.store, next.now) = (desk.store.clone(), desk.now);
     next.gain(&grants(2, true));
