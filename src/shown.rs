@@ -40,13 +40,13 @@ pub fn view(
     state: &ApiState,
     config: Option<&Arc<ApiConfig>>,
     own: &Own,
-    beat: Option<&Heartbeat>,
+    heartbeat: Option<&Heartbeat>,
     now: Timestamp,
 ) -> (ApiView, Option<Said>) {
     let mut view = ApiView::of(state, config, own.beside(&state.api_id), now);
-    let said = beat.and_then(|beat| said(&view, beat, now));
+    let said = heartbeat.and_then(|heartbeat| said(&view, heartbeat, now));
     match said {
-        Some(Said::Late) => view.late_after = beat.map(|beat| beat.at),
+        Some(Said::Late) => view.late_after = heartbeat.map(|heartbeat| heartbeat.at),
         // Its record is from before.
         Some(Said::CouldNotTell) => {
             if let Some(probe) = &mut view.last_probe {
@@ -71,32 +71,32 @@ pub enum Said {
 }
 
 /// What the heartbeat says of an API; `None` where that is nothing of the present or of this API.
-fn said(view: &ApiView, beat: &Heartbeat, now: Timestamp) -> Option<Said> {
+fn said(view: &ApiView, heartbeat: &Heartbeat, now: Timestamp) -> Option<Said> {
     let (probe, api_id) = (view.last_probe.as_ref()?, &view.api_id);
     // After a single round nobody probes, and an old heartbeat knows nothing of today.
-    if beat.period.is_none() || beat.is_overdue(now) || view.config.is_none() || !view.is_enabled() {
+    if heartbeat.period.is_none() || heartbeat.is_overdue(now) || view.config.is_none() || !view.is_enabled() {
         return None;
     }
     // Who is named in it is watched. Of the time after the heartbeat it knows nothing.
-    let is_from_before = probe.at <= beat.at;
-    if beat.late_api_ids.contains(api_id) {
+    let is_from_before = probe.at <= heartbeat.at;
+    if heartbeat.late_api_ids.contains(api_id) {
         return is_from_before.then_some(Said::Late);
     }
-    if beat.inconclusive_api_ids.contains(api_id) {
+    if heartbeat.inconclusive_api_ids.contains(api_id) {
         return is_from_before.then_some(Said::CouldNotTell);
     }
-    let is_well = beat.is_late(api_id) == Some(false) && beat.is_inconclusive(api_id) == Some(false);
+    let is_well = heartbeat.is_late(api_id) == Some(false) && heartbeat.is_inconclusive(api_id) == Some(false);
     let is_known = view.status != Status::Unknown && view.beside.not_probed.is_none();
-    (is_well && is_known && is_watched(view, beat)).then_some(Said::OnTime)
+    (is_well && is_known && is_watched(view, heartbeat)).then_some(Said::OnTime)
 }
 
 /// Whether the record is as fresh as that of a watched API is. The heartbeat does not list who is watched, and one that is not
 /// (its config came an hour ago, in a source that the daemon does not read) is not late either. The first probe after a write
 /// begins the wait for the next one, so a record may be a gap older than the checkpoint.
-fn is_watched(view: &ApiView, beat: &Heartbeat) -> bool {
+fn is_watched(view: &ApiView, heartbeat: &Heartbeat) -> bool {
     let (Some(probe), Some(config)) = (&view.last_probe, &view.config) else { return false };
-    let age = beat.at.since(probe.at);
-    let without_gap = beat.checkpoint.saturating_add(config.timeout.saturating_mul(2)).saturating_add(SLACK);
+    let age = heartbeat.at.since(probe.at);
+    let without_gap = heartbeat.checkpoint.saturating_add(config.timeout.saturating_mul(2)).saturating_add(SLACK);
     // The gaps of a cron expression take a while to find.
     age <= without_gap || age <= without_gap.saturating_add(config.schedule.longest_gap())
 }

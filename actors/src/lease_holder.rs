@@ -123,8 +123,8 @@ impl LeaseHandle {
     }
 
     /// There is a new heartbeat: a worker with a long lease renews it with that.
-    pub fn beat(&self) {
-        self.send(Event::Beat);
+    pub fn renew_now(&self) {
+        self.send(Event::RenewNow);
     }
 
     /// These shards are released: everything is stored and sealed, and nothing is in flight. Each with the epoch that it was held

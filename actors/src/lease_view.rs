@@ -72,7 +72,7 @@ impl LeaseView {
         *next_heartbeat.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(heartbeat.clone()));
         let mut renewals = renewals.clone();
         let before = renewals.borrow_and_update().clone();
-        handle.beat();
+        handle.renew_now();
         loop {
             if renewals.changed().await.is_err() {
                 return Some(Err(StoreError::Unavailable("the lease is no longer renewed".into())));

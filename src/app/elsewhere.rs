@@ -75,8 +75,8 @@ impl Records {
         // Whoever asked may go away; the others want what comes of it.
         actix_rt::spawn(async move {
             match read(&*store).await {
-                Ok((states, beat)) => {
-                    let read = Arc::new(views(&configs, states, beat.as_ref(), &*clock));
+                Ok((states, heartbeat)) => {
+                    let read = Arc::new(views(&configs, states, heartbeat.as_ref(), &*clock));
                     last.lock().read = Some((configs, read));
                 }
                 // What is shown says as of when it is.
@@ -124,14 +124,14 @@ impl Elsewhere for Records {
 
 async fn read(store: &dyn StateStore) -> Result<(Vec<ApiState>, Option<Heartbeat>), StoreError> {
     let states = store.load_all().await?.states;
-    let beats: Vec<Heartbeat> = store.read_heartbeats().await?.into_iter().flatten().collect();
-    Ok((states, Heartbeat::together(&beats)))
+    let heartbeats: Vec<Heartbeat> = store.read_heartbeats().await?.into_iter().flatten().collect();
+    Ok((states, Heartbeat::together(&heartbeats)))
 }
 
 fn views(
     configs: &[Arc<ApiConfig>],
     states: Vec<ApiState>,
-    beat: Option<&Heartbeat>,
+    heartbeat: Option<&Heartbeat>,
     clock: &dyn Clock,
 ) -> Vec<Arc<ApiView>> {
     let (own, states) = Own::split(states);
@@ -141,7 +141,7 @@ fn views(
         let unknown = || ApiState::unknown(config.api_id.clone());
         let state =
             states.get(&config.api_id).map_or_else(|| std::borrow::Cow::Owned(unknown()), std::borrow::Cow::Borrowed);
-        Arc::new(shown::view(&state, Some(config), &own, beat, now).0)
+        Arc::new(shown::view(&state, Some(config), &own, heartbeat, now).0)
     };
     configs.iter().map(view).collect()
 }

@@ -1,6 +1,6 @@
 //! `status`: what is up, what is down, and since when. It only reads, and works while `run` does.
 
-pub(super) mod beat;
+pub(super) mod heartbeat;
 mod render;
 mod watch;
 
@@ -97,9 +97,9 @@ struct Look {
     checked: Checked,
     unreadable: Vec<UnreadableState>,
     /// Of each worker, where it can be read.
-    beats: Vec<Heartbeat>,
+    heartbeats: Vec<Heartbeat>,
     /// Why others cannot.
-    unreadable_beats: Vec<String>,
+    unreadable_heartbeats: Vec<String>,
     /// Of all workers together.
     heartbeat: Option<Heartbeat>,
     /// Alerts that some channel does not have yet, the monitor's own among them.
@@ -140,32 +140,33 @@ fn is_shown(row: &Row, args: &StatusArgs) -> bool {
 }
 
 async fn look(app: &App) -> Result<Look, AppError> {
-    let (LoadedStates { states, unreadable, .. }, beats) = load(app).await?;
+    let (LoadedStates { states, unreadable, .. }, heartbeats) = load(app).await?;
     let rules = RowRules { secrets: Arc::new(super::apis::AnySecret), ..(*app.rules).clone() };
     let checked = configured::check(configured::read(app).await, &rules);
     let owed = states.iter().map(|state| owed_by(app, state)).sum();
     let (own, states) = Own::split(states);
     let now = app.clock.now();
-    let unreadable_beats = beats.iter().filter_map(|beat| Some(beat.as_ref().err()?.why.clone())).collect();
-    let beats: Vec<Heartbeat> = beats.into_iter().flatten().collect();
-    let heartbeat = Heartbeat::together(&beats);
+    let unreadable_heartbeats =
+        heartbeats.iter().filter_map(|heartbeat| Some(heartbeat.as_ref().err()?.why.clone())).collect();
+    let heartbeats: Vec<Heartbeat> = heartbeats.into_iter().flatten().collect();
+    let heartbeat = Heartbeat::together(&heartbeats);
     // What has no row is known only where every row can be named.
     let are_rows_known = checked.unreadable.is_empty() && checked.refused.iter().all(|row| row.row.api_id.is_some());
     let rows = join(&checked, states, &own, heartbeat.as_ref(), now);
     let (gone, rows): (Vec<Row>, Vec<Row>) =
         rows.into_iter().partition(|row| are_rows_known && row.is_gone(&checked, now));
-    Ok(Look { rows, gone, own, checked, unreadable, beats, unreadable_beats, heartbeat, owed, now })
+    Ok(Look { rows, gone, own, checked, unreadable, heartbeats, unreadable_heartbeats, heartbeat, owed, now })
 }
 
 fn show(app: &App, look: &Look, args: &StatusArgs, out: &Out) -> Result<Exit, AppError> {
-    let Look { rows, gone, own, checked, unreadable, beats, heartbeat, now, .. } = look;
+    let Look { rows, gone, own, checked, unreadable, heartbeats, heartbeat, now, .. } = look;
     let store_trouble = own.get(&ApiId::monitor_store());
-    for why in &look.unreadable_beats {
+    for why in &look.unreadable_heartbeats {
         note(&format!("note: the heartbeat cannot be read: {}", text::line(why)));
     }
     // Where heartbeats come, they say whether anything runs; rows may be as old as checkpoints are apart.
     let silent = match heartbeat {
-        Some(beat) if beat.period.is_some() && app.settings.store.heartbeat.is_some() => None,
+        Some(heartbeat) if heartbeat.period.is_some() && app.settings.store.heartbeat.is_some() => None,
         _ => silence(rows, app.settings.store.checkpoint, *now),
     };
     let shown: Vec<&Row> = rows.iter().filter(|row| is_shown(row, args)).collect();
@@ -176,8 +177,8 @@ fn show(app: &App, look: &Look, args: &StatusArgs, out: &Out) -> Result<Exit, Ap
         return Ok(Exit::Ok);
     }
     out.print(&render::text_of(&seen, &shown, out))?;
-    let heard = beats.iter().filter(|_| seen.are_beats_on());
-    for overdue in heard.filter_map(|beat| beat::overdue_words(beat, *now)) {
+    let heard = heartbeats.iter().filter(|_| seen.are_heartbeats_on());
+    for overdue in heard.filter_map(|heartbeat| heartbeat::overdue_words(heartbeat, *now)) {
         note(&format!("note: {overdue}; what stands above is from before"));
     }
     if let Some(silence) = silent {
@@ -221,9 +222,15 @@ fn owed_by(app: &App, state: &ApiState) -> usize {
     state.owed.iter().filter(|owed| !stored::owed_to(app, owed).is_empty()).count()
 }
 
-fn join(checked: &Checked, states: Vec<ApiState>, own: &Own, beat: Option<&Heartbeat>, now: Timestamp) -> Vec<Row> {
+fn join(
+    checked: &Checked,
+    states: Vec<ApiState>,
+    own: &Own,
+    heartbeat: Option<&Heartbeat>,
+    now: Timestamp,
+) -> Vec<Row> {
     let row = |state: ApiState, config: Option<&Arc<ApiConfig>>, source| {
-        let (view, said) = shown::view(&state, config, own, beat, now);
+        let (view, said) = shown::view(&state, config, own, heartbeat, now);
         Row { state, source, view, said, hours: None }
     };
     let mut states: BTreeMap<ApiId, ApiState> = states.into_iter().map(|state| (state.api_id.clone(), state)).collect();

@@ -151,11 +151,11 @@ pub fn bill(workload: &Workload) -> Bill {
     // By the default thresholds, through one channel.
     let states = (steady + outages * number(outage_writes(2, 2, 1))) * state_units;
     let is_alone = workload.workers <= 1;
-    let beat_units = number(write_units(HEARTBEAT_ITEM_BYTES));
+    let heartbeat_units = number(write_units(HEARTBEAT_ITEM_BYTES));
     // The renewal of one of several has its heartbeat in it.
-    let beats = workload.heartbeat.filter(|_| is_alone).map_or(0.0, per_month) * beat_units;
+    let heartbeats = workload.heartbeat.filter(|_| is_alone).map_or(0.0, per_month) * heartbeat_units;
     let leases = lease_calls(workload.workers, FLEET_RENEWAL, MONTH);
-    let renewals = number(leases.renewals) * beat_units;
+    let renewals = number(leases.renewals) * heartbeat_units;
     let looks = number(leases.reads) * number(read_units(ASSIGNMENT_ITEM_BYTES));
     let reads = per_month(workload.reload) * number(scan_half_units(workload.apis(), CONFIG_ITEM_BYTES)) / 2.0;
     let history = workload.history.map(|flush| history_writes(MONTH, flush, OUTAGES_PER_API).units());
@@ -194,7 +194,7 @@ pub fn bill(workload: &Workload) -> Bill {
                 "write units",
                 MILLION,
             ),
-            line("dynamodb_heartbeats", "DynamoDB: heartbeats", &prices::WRITES, beats, "write units", MILLION),
+            line("dynamodb_heartbeats", "DynamoDB: heartbeats", &prices::WRITES, heartbeats, "write units", MILLION),
             line(
                 "dynamodb_lease_renewals",
                 "DynamoDB: leases, renewals",

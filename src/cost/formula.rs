@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_heartbeat_is_one_write_unit_while_few_are_late() {
-        let beat = Heartbeat {
+        let heartbeat = Heartbeat {
             at: Timestamp::from_millis(1_795_332_600_250),
             instance: "ip-10-0-1-7.eu-central-1.compute.internal:12345:1795332600250".into(),
             version: "0.1.0".into(),
@@ -265,7 +265,7 @@ mod tests {
             inconclusive: 0,
             inconclusive_api_ids: vec![],
         };
-        let bytes = item_bytes(&HeartbeatRecord::from(&beat));
+        let bytes = item_bytes(&HeartbeatRecord::from(&heartbeat));
         assert!(bytes <= HEARTBEAT_ITEM_BYTES, "{bytes}");
     }
 }

@@ -335,7 +335,7 @@ async fn a_record_of_an_earlier_release_is_read_and_written_back_as_it_is_writte
 
 const HEARTBEAT: &str = "api-health:heartbeat";
 
-pub(crate) fn beat(n: u64) -> Heartbeat {
+pub(crate) fn heartbeat(n: u64) -> Heartbeat {
     Heartbeat {
         at: Timestamp::from_millis(1_795_332_600_250 + i64::try_from(n).unwrap()),
         instance: format!("host-{n}:4711:1795332600250"),
@@ -361,23 +361,23 @@ async fn a_heartbeat_replaces_the_one_before_and_is_read_back_equal(world: World
     assert_eq!(store.read_heartbeats().await.unwrap(), []);
     for n in 1..=4 {
         let by = if n < 3 { &store } else { &other };
-        by.write_heartbeat(beat(n)).await.unwrap();
-        assert_eq!(store.read_heartbeats().await.unwrap(), [Ok(beat(n))]);
+        by.write_heartbeat(heartbeat(n)).await.unwrap();
+        assert_eq!(store.read_heartbeats().await.unwrap(), [Ok(heartbeat(n))]);
     }
     // In the past, by somebody else: nothing is compared.
-    store.write_heartbeat(beat(0)).await.unwrap();
-    assert_eq!(world.open().read_heartbeats().await.unwrap(), [Ok(beat(0))]);
+    store.write_heartbeat(heartbeat(0)).await.unwrap();
+    assert_eq!(world.open().read_heartbeats().await.unwrap(), [Ok(heartbeat(0))]);
 }
 
 async fn a_heartbeat_is_no_state_and_no_damage_and_stays_where_it_is(world: World) {
     let store = world.open();
     assert_eq!(commit_one(&*store, rich("shop", 1)).await, Ok(()));
-    store.write_heartbeat(beat(1)).await.unwrap();
+    store.write_heartbeat(heartbeat(1)).await.unwrap();
     let loaded = store.load_all().await.unwrap();
     assert_eq!((loaded.states, loaded.unreadable), (vec![rich("shop", 1)], vec![]));
     let taken_for_damage = UnreadableState { api_id: HEARTBEAT.into(), why: "it is no state".into(), is_newer: false };
     store.quarantine(taken_for_damage).await.unwrap();
-    assert_eq!(store.read_heartbeats().await.unwrap(), [Ok(beat(1))]);
+    assert_eq!(store.read_heartbeats().await.unwrap(), [Ok(heartbeat(1))]);
     assert_eq!(world.kept(HEARTBEAT).await, []);
     assert_eq!(commit_one(&*store, rich("shop", 2)).await, Ok(()), "and no write is in its way");
 }
@@ -389,7 +389,7 @@ async fn the_largest_heartbeat_is_a_few_kilobytes_and_is_taken(world: World) {
         late_api_ids: (0..LATE_NAMED_MAX).map(longest).collect(),
         inconclusive: u64::MAX,
         inconclusive_api_ids: (0..INCONCLUSIVE_NAMED_MAX).map(longest).collect(),
-        ..beat(1)
+        ..heartbeat(1)
     };
     let store = world.open();
     store.write_heartbeat(largest.clone()).await.unwrap();

@@ -14,7 +14,7 @@ use super::cli_probe::listener;
 use super::stored::{now, store};
 
 /// Writes a heartbeat so many seconds before now.
-fn beat(place: &Place, age_seconds: u64, change: impl FnOnce(&mut Heartbeat)) {
+fn heartbeat(place: &Place, age_seconds: u64, change: impl FnOnce(&mut Heartbeat)) {
     let now = now();
     let at = Timestamp::from_millis(now.as_millis() - i64::try_from(age_seconds * 1_000).unwrap());
     let mut heartbeat = Heartbeat {
@@ -63,9 +63,9 @@ fn a_fresh_heartbeat_says_that_old_rows_are_of_apis_that_are_probed_on_time() {
     let place = Place::new();
     store(&place);
     probed(&place, &["a-up", "b-suspect", "gone"], 1_800);
-    beat(&place, 12, |beat| {
-        beat.late = 1;
-        beat.late_api_ids = vec![ApiId::parse("b-suspect").unwrap()];
+    heartbeat(&place, 12, |heartbeat| {
+        heartbeat.late = 1;
+        heartbeat.late_api_ids = vec![ApiId::parse("b-suspect").unwrap()];
     });
     let ran = place.run(&["status"]);
     let line = |id: &str| ran.out.lines().find(|line| line.starts_with(id)).unwrap();
@@ -98,9 +98,9 @@ fn whose_last_probe_could_not_tell_is_never_on_time_and_is_counted() {
     store(&place);
     probed(&place, &["a-up", "b-suspect"], 1_800);
     let blind = |count, named: &[&str]| {
-        beat(&place, 12, |beat| {
-            beat.inconclusive = count;
-            beat.inconclusive_api_ids = named.iter().map(|id| ApiId::parse(id).unwrap()).collect();
+        heartbeat(&place, 12, |heartbeat| {
+            heartbeat.inconclusive = count;
+            heartbeat.inconclusive_api_ids = named.iter().map(|id| ApiId::parse(id).unwrap()).collect();
         });
         (place.run(&["status"]).out, place.json(&["status"]))
     };
@@ -132,7 +132,7 @@ fn a_heartbeat_vouches_for_no_api_that_nobody_watches() {
     probed(&place, &["a-up"], 3_630);
     probed(&place, &["b-suspect"], 4_000);
     place.ok(&["apis", "add", "--url", "http://127.0.0.1:1/", "--id", "new"]);
-    beat(&place, 12, |_| {});
+    heartbeat(&place, 12, |_| {});
     let out = place.run(&["status"]).out;
     let line = |id: &str| out.lines().find(|line| line.starts_with(id)).unwrap();
     assert!(line("a-up").contains("on time"), "{out}");
@@ -153,7 +153,7 @@ fn heartbeats_that_were_switched_off_are_no_alarm() {
     let place = Place::new();
     store(&place);
     probed(&place, &["a-up"], 5);
-    beat(&place, 86_400, |_| {});
+    heartbeat(&place, 86_400, |_| {});
     assert!(place.run(&["status"]).err.contains("does not run"), "they are expected");
     place.write("api-health.toml", "[store]\nheartbeat_seconds = 0\n");
     let ran = place.run(&["status"]);
@@ -172,7 +172,7 @@ fn heartbeats_that_were_switched_off_are_no_alarm() {
 fn an_old_heartbeat_says_that_nobody_watches_and_vouches_for_nothing() {
     let place = Place::new();
     store(&place);
-    beat(&place, 3_600, |_| {});
+    heartbeat(&place, 3_600, |_| {});
     let ran = place.run(&["status"]);
     assert!(!ran.out.contains("on time"), "{}", ran.out);
     assert!(
@@ -189,7 +189,7 @@ fn an_old_heartbeat_says_that_nobody_watches_and_vouches_for_nothing() {
 fn the_heartbeat_of_a_single_round_is_never_overdue_and_vouches_for_nothing() {
     let place = Place::new();
     store(&place);
-    beat(&place, 86_400, |beat| beat.period = None);
+    heartbeat(&place, 86_400, |heartbeat| heartbeat.period = None);
     let ran = place.run(&["status"]);
     assert!(ran.out.lines().last().unwrap().starts_with("a single round by ip-10-0-1-7, 1 d"), "{}", ran.out);
     assert!(!ran.out.contains("on time") && !ran.err.contains("heartbeat"), "{ran:?}");

@@ -13,7 +13,7 @@ use api_health_actors::system::Options;
 use api_health_actors::testkit::target::Behaviour;
 use api_health_actors::testkit::{FakeWorld, MemoryHistory, api, in_virtual_time};
 use api_health_core::history::{HistoryItem, HistorySlot};
-use api_health_core::keep::FIRST_BEAT_AFTER;
+use api_health_core::keep::FIRST_HEARTBEAT_AFTER;
 
 use crate::cloud::Cloud;
 use crate::daemon::{Home, SOON, wait_for};
@@ -38,7 +38,7 @@ fn options(checkpoint: u64) -> Options {
 
 /// Heartbeats in `span`: the first comes early.
 fn heartbeats(span: Duration) -> u64 {
-    1 + times(span - FIRST_BEAT_AFTER, secs(60))
+    1 + times(span - FIRST_HEARTBEAT_AFTER, secs(60))
 }
 
 #[test]
@@ -226,11 +226,12 @@ fn on_an_emulator_the_daemon_writes_and_reads_as_often_as_the_formula_says() {
     let daemon = home.run();
     let asked = || -> Vec<Asked> { proxy.recorded().into_iter().map(|(at, text)| Asked { at, text }).collect() };
     // The renewal of a lone worker's lease is its heartbeat.
-    let is_beat = |asked: &&Asked| asked.text.contains("api-health:worker:");
+    let is_heartbeat = |asked: &&Asked| asked.text.contains("api-health:worker:");
     let looks = |all: &[Asked], key: &str| {
         count(all.iter().filter(|a| a.is("GetItem", &cloud.state_table) && a.text.contains(key)))
     };
-    let beats = |all: &[Asked]| count(all.iter().filter(|a| a.is("PutItem", &cloud.state_table)).filter(is_beat));
+    let heartbeats =
+        |all: &[Asked]| count(all.iter().filter(|a| a.is("PutItem", &cloud.state_table)).filter(is_heartbeat));
     let puts = |all: &[Asked], id: &str| {
         let id = format!("\"api_id\":{{\"S\":\"{id}\"}}");
         count(all.iter().filter(|a| a.is("PutItem", &cloud.state_table) && a.text.contains(&id)))
@@ -242,13 +243,13 @@ fn on_an_emulator_the_daemon_writes_and_reads_as_often_as_the_formula_says() {
     wait_for("a few of each", SOON, || {
         let all = asked();
         let each = APIS.iter().all(|id| puts(&all, id).0 >= 5);
-        (each && beats(&all).0 >= 8 && reads(&all, false).0 >= 5).then_some(())
+        (each && heartbeats(&all).0 >= 8 && reads(&all, false).0 >= 5).then_some(())
     });
     let all = asked();
     for id in APIS {
         assert_agrees(&format!("writes of {id}"), puts(&all, id), checkpoint_period(secs(1), secs(5)));
     }
-    assert_agrees("heartbeats", beats(&all), secs(2));
+    assert_agrees("heartbeats", heartbeats(&all), secs(2));
     let (scans, span) = reads(&all, false);
     assert_eq!(scan_calls(APIS.len() as u64), 1, "one call for each reading");
     assert_agrees("readings of the configs", (scans, span), secs(5));
@@ -269,7 +270,7 @@ fn on_an_emulator_the_daemon_writes_and_reads_as_often_as_the_formula_says() {
     assert_eq!(assigned, 1, "it takes all shards at once");
     // And nothing else is written.
     let others = all.iter().filter(|a| {
-        !is_beat(a) && !is_assignment(a) && !APIS.iter().any(|id| a.text.contains(&format!("\"S\":\"{id}\"")))
+        !is_heartbeat(a) && !is_assignment(a) && !APIS.iter().any(|id| a.text.contains(&format!("\"S\":\"{id}\"")))
     });
     let others: Vec<&str> =
         others.filter(|a| a.text.contains("0810.Put") || a.text.contains("0810.Delete")).map(|a| &*a.text).collect();
@@ -278,10 +279,10 @@ fn on_an_emulator_the_daemon_writes_and_reads_as_often_as_the_formula_says() {
     // What it wrote is read by the same formula's sizes: no row of a steady API is above one write unit.
     let states = cloud.states();
     let (_, item) = states.iter().find(|(key, _)| key.starts_with("api-health:worker:")).unwrap();
-    let beat = item["heartbeat"].as_m().unwrap();
-    assert_eq!(beat["apis"].as_n().unwrap(), "4");
-    assert_eq!(beat["late"].as_n().unwrap(), "0");
-    assert!(beat["at"].as_s().unwrap().ends_with('Z'));
+    let heartbeat = item["heartbeat"].as_m().unwrap();
+    assert_eq!(heartbeat["apis"].as_n().unwrap(), "4");
+    assert_eq!(heartbeat["late"].as_n().unwrap(), "0");
+    assert!(heartbeat["at"].as_s().unwrap().ends_with('Z'));
     let hangup = proxy.recorded().len();
     daemon.signal(rustix::process::Signal::HUP);
     wait_for("a consistent reading after SIGHUP", SOON, || {

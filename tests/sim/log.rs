@@ -58,7 +58,7 @@ pub(crate) fn lines(journal: &[Entry], of: Option<&ApiId>) -> String {
                 let rows = rows.as_ref().map(|(good, refused)| (good.len(), refused.len()));
                 (None, format!("the configs are read, good and refused: {rows:?}"))
             }
-            Event::Beat { heartbeat } => {
+            Event::Heartbeat { heartbeat } => {
                 (None, format!("a heartbeat: {} APIs, {} late", heartbeat.apis, heartbeat.late))
             }
             Event::CommitBegan { call, writes } => (None, format!("commit {call} of {writes} begins")),

@@ -296,7 +296,7 @@ impl<'a> Oracle<'a> {
                 self.count(if *conflict { "store: conflict" } else { "store: one write failed" });
             }
             Event::Written { record, said } => return self.written(record, *said),
-            Event::Beat { heartbeat } => return self.beats(heartbeat),
+            Event::Heartbeat { heartbeat } => return self.heartbeats(heartbeat),
             Event::Overwritten { record } => self.overwritten(record),
             Event::Deleted { api_id } => self.deleted(api_id),
             Event::Read { api_id, record } => self.read(api_id, record.as_ref()),
@@ -322,17 +322,19 @@ impl<'a> Oracle<'a> {
     }
 
     /// A heartbeat adds up, and passes nobody for probed who has starved.
-    fn beats(&mut self, beat: &Heartbeat) -> Checked {
+    fn heartbeats(&mut self, heartbeat: &Heartbeat) -> Checked {
         self.count("store: heartbeat");
-        if beat.late > 0 {
+        if heartbeat.late > 0 {
             self.count("store: heartbeat with somebody late");
         }
-        if beat.up + beat.down + beat.unknown != beat.apis || beat.late.max(beat.inconclusive) > beat.apis {
-            return Err(self.violation("heartbeat", None, format!("it does not add up: {beat:?}")));
+        if heartbeat.up + heartbeat.down + heartbeat.unknown != heartbeat.apis
+            || heartbeat.late.max(heartbeat.inconclusive) > heartbeat.apis
+        {
+            return Err(self.violation("heartbeat", None, format!("it does not add up: {heartbeat:?}")));
         }
         for (api_id, one) in &self.apis {
             let starves = one.cadence.not_starved(self.now.at.saturating_sub(LATE_WITHIN));
-            if let (Err(what), Some(false)) = (starves, beat.is_late(api_id)) {
+            if let (Err(what), Some(false)) = (starves, heartbeat.is_late(api_id)) {
                 return Err(self.violation("heartbeat", Some(api_id), format!("not late, but {what}")));
             }
         }

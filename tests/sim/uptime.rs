@@ -181,8 +181,9 @@ impl Play {
     fn known(&self, name: &str) -> Option<(Timestamp, Timestamp)> {
         let stored = Past::of(&self.history.of(name)).reach()?.end;
         let record = self.world.store.record(name)?;
-        let beat = self.world.store.heartbeat().map(|beat| beat.at).filter(|_| record.status != Status::Unknown);
-        let alive = record.last_probe?.at.max(beat.unwrap_or_default());
+        let heartbeat =
+            self.world.store.heartbeat().map(|heartbeat| heartbeat.at).filter(|_| record.status != Status::Unknown);
+        let alive = record.last_probe?.at.max(heartbeat.unwrap_or_default());
         let is_bridged = alive.since(stored) <= UNWRITTEN_MAX;
         Some((if is_bridged { alive.max(stored) } else { stored }, stored))
     }

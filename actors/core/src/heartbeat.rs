@@ -56,30 +56,30 @@ pub struct Heartbeat {
 
 impl Heartbeat {
     /// The heartbeats of several workers as one, as of the oldest of them. `None`: there is none.
-    pub fn together(beats: &[Self]) -> Option<Self> {
-        let (first, others) = beats.split_first()?;
+    pub fn together(heartbeats: &[Self]) -> Option<Self> {
+        let (first, others) = heartbeats.split_first()?;
         let mut all = first.clone();
-        for beat in others {
-            all.at = all.at.min(beat.at);
-            add_word(&mut all.instance, &beat.instance);
-            add_word(&mut all.version, &beat.version);
-            all.period = all.period.max(beat.period);
-            all.checkpoint = all.checkpoint.max(beat.checkpoint);
-            all.probes_since = all.probes_since.min(beat.probes_since);
+        for heartbeat in others {
+            all.at = all.at.min(heartbeat.at);
+            add_word(&mut all.instance, &heartbeat.instance);
+            add_word(&mut all.version, &heartbeat.version);
+            all.period = all.period.max(heartbeat.period);
+            all.checkpoint = all.checkpoint.max(heartbeat.checkpoint);
+            all.probes_since = all.probes_since.min(heartbeat.probes_since);
             for (sum, count) in [
-                (&mut all.apis, beat.apis),
-                (&mut all.up, beat.up),
-                (&mut all.down, beat.down),
-                (&mut all.unknown, beat.unknown),
-                (&mut all.owed, beat.owed),
-                (&mut all.probes, beat.probes),
-                (&mut all.late, beat.late),
-                (&mut all.inconclusive, beat.inconclusive),
+                (&mut all.apis, heartbeat.apis),
+                (&mut all.up, heartbeat.up),
+                (&mut all.down, heartbeat.down),
+                (&mut all.unknown, heartbeat.unknown),
+                (&mut all.owed, heartbeat.owed),
+                (&mut all.probes, heartbeat.probes),
+                (&mut all.late, heartbeat.late),
+                (&mut all.inconclusive, heartbeat.inconclusive),
             ] {
                 *sum = sum.saturating_add(count);
             }
-            all.late_api_ids.extend_from_slice(&beat.late_api_ids);
-            all.inconclusive_api_ids.extend_from_slice(&beat.inconclusive_api_ids);
+            all.late_api_ids.extend_from_slice(&heartbeat.late_api_ids);
+            all.inconclusive_api_ids.extend_from_slice(&heartbeat.inconclusive_api_ids);
         }
         Some(all)
     }
@@ -120,7 +120,7 @@ fn is_among(api_id: &ApiId, named: &[ApiId], count: u64) -> Option<bool> {
 mod tests {
     use super::*;
 
-    fn beat() -> Heartbeat {
+    fn heartbeat() -> Heartbeat {
         Heartbeat {
             at: Timestamp::from_millis(1_795_332_600_000),
             instance: "host:1:2".into(),
@@ -143,32 +143,32 @@ mod tests {
 
     #[test]
     fn it_is_overdue_after_three_periods_and_never_after_a_single_round() {
-        let beat = beat();
-        let after = |seconds| beat.at.plus(Duration::from_secs(seconds));
-        assert!(!beat.is_overdue(after(180)));
-        assert!(beat.is_overdue(after(181)));
-        assert!(!beat.is_overdue(Timestamp::default()), "a clock that was set back says nothing");
-        assert!(!Heartbeat { period: None, ..beat.clone() }.is_overdue(after(1_000_000)));
+        let heartbeat = heartbeat();
+        let after = |seconds| heartbeat.at.plus(Duration::from_secs(seconds));
+        assert!(!heartbeat.is_overdue(after(180)));
+        assert!(heartbeat.is_overdue(after(181)));
+        assert!(!heartbeat.is_overdue(Timestamp::default()), "a clock that was set back says nothing");
+        assert!(!Heartbeat { period: None, ..heartbeat.clone() }.is_overdue(after(1_000_000)));
     }
 
     #[test]
     fn who_is_not_named_is_on_time_only_if_all_that_are_late_are_named() {
         let id = |text: &str| ApiId::parse(text).unwrap();
-        let one = Heartbeat { late: 1, late_api_ids: vec![id("a")], ..beat() };
+        let one = Heartbeat { late: 1, late_api_ids: vec![id("a")], ..heartbeat() };
         assert_eq!((one.is_late(&id("a")), one.is_late(&id("b"))), (Some(true), Some(false)));
         let many = Heartbeat { late: 2, ..one };
         assert_eq!((many.is_late(&id("a")), many.is_late(&id("b"))), (Some(true), None));
-        let blind = Heartbeat { inconclusive: 2, inconclusive_api_ids: vec![id("a")], ..beat() };
+        let blind = Heartbeat { inconclusive: 2, inconclusive_api_ids: vec![id("a")], ..heartbeat() };
         assert_eq!((blind.is_inconclusive(&id("a")), blind.is_inconclusive(&id("b"))), (Some(true), None));
-        assert_eq!(beat().is_inconclusive(&id("a")), Some(false));
+        assert_eq!(heartbeat().is_inconclusive(&id("a")), Some(false));
     }
 
     #[test]
     fn several_workers_are_told_as_one_as_of_the_oldest() {
         let id = |text: &str| ApiId::parse(text).unwrap();
         assert_eq!(Heartbeat::together(&[]), None);
-        assert_eq!(Heartbeat::together(&[beat()]), Some(beat()));
-        let first = Heartbeat { late: 3, late_api_ids: vec![id("a")], ..beat() };
+        assert_eq!(Heartbeat::together(&[heartbeat()]), Some(heartbeat()));
+        let first = Heartbeat { late: 3, late_api_ids: vec![id("a")], ..heartbeat() };
         let older = Heartbeat {
             at: Timestamp::from_millis(1_795_332_590_000),
             instance: "other:1:2".into(),
@@ -177,7 +177,7 @@ mod tests {
             late_api_ids: vec![id("b")],
             inconclusive: 1,
             inconclusive_api_ids: vec![id("c")],
-            ..beat()
+            ..heartbeat()
         };
         let all = Heartbeat::together(&[first, older.clone()]).unwrap();
         let expected = Heartbeat {

@@ -4,13 +4,13 @@ use std::ops::RangeInclusive;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use api_health_core::history::{HistoryItem, HistorySlot, Series};
-use api_health_core::keep::BEAT_MAX;
+use api_health_core::keep::HEARTBEAT_MAX;
 
 use super::StateKeeper;
 use crate::ports::StoreError;
 
 fn no_answer() -> StoreError {
-    StoreError::Unavailable(format!("history gave no answer within {} s", BEAT_MAX.as_secs()))
+    StoreError::Unavailable(format!("history gave no answer within {} s", HEARTBEAT_MAX.as_secs()))
 }
 
 impl StateKeeper {
@@ -18,7 +18,7 @@ impl StateKeeper {
         let Some(history) = self.deps.history.clone() else { return };
         let writing = async move {
             let count = items.len();
-            let written = tokio::time::timeout(BEAT_MAX, history.write(items)).await;
+            let written = tokio::time::timeout(HEARTBEAT_MAX, history.write(items)).await;
             written.unwrap_or_else(|_| vec![Err(no_answer()); count])
         };
         ctx.spawn(writing.into_actor(self).map(move |results, keeper, ctx| {
@@ -36,7 +36,7 @@ impl StateKeeper {
     ) {
         let Some(history) = self.deps.history.clone() else { return };
         let reading = async move {
-            let read = tokio::time::timeout(BEAT_MAX, history.read(series, slots, limit)).await;
+            let read = tokio::time::timeout(HEARTBEAT_MAX, history.read(series, slots, limit)).await;
             read.unwrap_or_else(|_| Err(no_answer()))
         };
         ctx.spawn(reading.into_actor(self).map(move |read, keeper, ctx| {

@@ -37,8 +37,8 @@ pub(super) async fn load(store: &dyn StateStore, grants: &[Grant], shards: u16) 
 
 /// Until when some process watched, as the heartbeats say.
 pub(super) async fn alive_until(store: &dyn StateStore) -> Option<Timestamp> {
-    let beats = store.read_heartbeats().await.ok()?;
-    beats.into_iter().flatten().map(|beat| beat.at).max()
+    let heartbeats = store.read_heartbeats().await.ok()?;
+    heartbeats.into_iter().flatten().map(|heartbeat| heartbeat.at).max()
 }
 
 async fn quarantine(store: &dyn StateStore, record: UnreadableState, is_logged: bool) {

@@ -73,7 +73,7 @@ pub(super) fn log(event: LogEvent) {
         LogEvent::RecordNewer { api_id, why } => {
             tracing::error!(%api_id, why, "the stored record of this API cannot be read, and nothing is written over it; run the version that wrote it, or delete it");
         }
-        LogEvent::BeatFailed { error, lines_left_out } => {
+        LogEvent::HeartbeatFailed { error, lines_left_out } => {
             tracing::warn!(error, lines_left_out, "the heartbeat was not written; the next one will say it all");
         }
         LogEvent::HistoryFailed { error, lines_left_out } => {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Message, Recipient, WrapFuture};
-use api_health_core::keep::{self, BEAT_MAX, DeliveryResult, Effect, FlushUntil};
+use api_health_core::keep::{self, DeliveryResult, Effect, FlushUntil, HEARTBEAT_MAX};
 use api_health_core::own::shards::{Shard, ShardSet};
 use api_health_core::schedule::Moment;
 use api_health_core::{Alert, ApiId};
@@ -134,8 +134,9 @@ impl StateKeeper {
                             None => store.write_heartbeat(*heartbeat).await,
                         }
                     };
-                    let no_answer = |_| StoreError::Unavailable(format!("no answer within {} s", BEAT_MAX.as_secs()));
-                    tokio::time::timeout(BEAT_MAX, written).await.map_err(no_answer).flatten()
+                    let no_answer =
+                        |_| StoreError::Unavailable(format!("no answer within {} s", HEARTBEAT_MAX.as_secs()));
+                    tokio::time::timeout(HEARTBEAT_MAX, written).await.map_err(no_answer).flatten()
                 };
                 ctx.spawn(writing.into_actor(self).map(|written, keeper, ctx| {
                     keeper.apply(ctx, |core, now| core.on_heartbeat_result(written, now));

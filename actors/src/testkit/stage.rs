@@ -143,7 +143,7 @@ pub enum Event {
         said: bool,
     },
     /// A heartbeat is durable.
-    Beat {
+    Heartbeat {
         heartbeat: Box<Heartbeat>,
     },
     /// A record was not written.

@@ -422,7 +422,7 @@ impl StateStore for MemoryStore {
             if self.stage.is_frozen() {
                 std::future::pending::<()>().await;
             }
-            self.stage.note(Event::Beat { heartbeat: Box::new(heartbeat.clone()) });
+            self.stage.note(Event::Heartbeat { heartbeat: Box::new(heartbeat.clone()) });
             let mut inner = self.lock();
             inner.heartbeat = Some(heartbeat);
             inner.heartbeats += 1;

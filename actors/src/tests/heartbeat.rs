@@ -11,14 +11,14 @@ use crate::system::Options;
 use crate::testkit::store::StoreFault;
 use crate::testkit::target::Behaviour;
 use crate::testkit::{FakeWorld, api, in_virtual_time};
-use api_health_core::keep::{BEAT_MAX, FIRST_BEAT_AFTER, STORE_GONE_AFTER};
+use api_health_core::keep::{FIRST_HEARTBEAT_AFTER, HEARTBEAT_MAX, STORE_GONE_AFTER};
 
-fn beat(world: &FakeWorld) -> Heartbeat {
+fn heartbeat(world: &FakeWorld) -> Heartbeat {
     world.store.heartbeat().expect("a heartbeat")
 }
 
-fn ids(beat: &Heartbeat) -> Vec<&str> {
-    beat.late_api_ids.iter().map(ApiId::as_str).collect()
+fn ids(heartbeat: &Heartbeat) -> Vec<&str> {
+    heartbeat.late_api_ids.iter().map(ApiId::as_str).collect()
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn it_comes_soon_after_the_start_and_then_once_in_each_period() {
     in_virtual_time(async {
         let world = world(&["a", "b"]);
         let _running = world.start(options()).await;
-        seconds(FIRST_BEAT_AFTER.as_secs() - 1).await;
+        seconds(FIRST_HEARTBEAT_AFTER.as_secs() - 1).await;
         assert_eq!(world.store.heartbeats(), 0);
         seconds(2).await;
         assert_eq!(world.store.heartbeats(), 1);
@@ -34,12 +34,12 @@ fn it_comes_soon_after_the_start_and_then_once_in_each_period() {
             seconds(60).await;
             assert_eq!(world.store.heartbeats(), 1 + n);
         }
-        let beat = beat(&world);
-        assert!(world.clock.now().since(beat.at) < Duration::from_secs(2));
-        assert_eq!((beat.period, beat.checkpoint), (Some(Duration::from_secs(60)), Duration::from_secs(60)));
-        assert_eq!((beat.apis, beat.up, beat.down, beat.unknown, beat.late), (2, 2, 0, 0, 0));
-        assert_eq!(beat.at.since(beat.probes_since), Duration::from_secs(60));
-        assert_eq!(beat.probes, 12, "two APIs every ten seconds");
+        let heartbeat = heartbeat(&world);
+        assert!(world.clock.now().since(heartbeat.at) < Duration::from_secs(2));
+        assert_eq!((heartbeat.period, heartbeat.checkpoint), (Some(Duration::from_secs(60)), Duration::from_secs(60)));
+        assert_eq!((heartbeat.apis, heartbeat.up, heartbeat.down, heartbeat.unknown, heartbeat.late), (2, 2, 0, 0, 0));
+        assert_eq!(heartbeat.at.since(heartbeat.probes_since), Duration::from_secs(60));
+        assert_eq!(heartbeat.probes, 12, "two APIs every ten seconds");
     });
 }
 
@@ -66,8 +66,11 @@ fn it_counts_what_is_up_down_unknown_and_owed_of_what_is_watched() {
         world.configs.set(["up", "down", "odd"].map(|id| api(id, 10)).into());
         running.reload().await;
         seconds(60).await;
-        let beat = beat(&world);
-        assert_eq!((beat.apis, beat.up, beat.down, beat.unknown, beat.owed, beat.late), (3, 1, 1, 1, 1, 0));
+        let heartbeat = heartbeat(&world);
+        assert_eq!(
+            (heartbeat.apis, heartbeat.up, heartbeat.down, heartbeat.unknown, heartbeat.owed, heartbeat.late),
+            (3, 1, 1, 1, 1, 0)
+        );
     });
 }
 
@@ -77,15 +80,15 @@ fn an_api_that_is_not_probed_when_it_should_be_is_late_and_named_until_it_is() {
         let world = world(&["a", "b", "c"]);
         let _running = world.start(options()).await;
         seconds(15).await;
-        assert_eq!((beat(&world).late, beat(&world).apis), (0, 3));
+        assert_eq!((heartbeat(&world).late, heartbeat(&world).apis), (0, 3));
         world.targets.set("b", Behaviour::NeverEnds);
         seconds(60).await;
-        let stuck = beat(&world);
+        let stuck = heartbeat(&world);
         assert_eq!((stuck.late, ids(&stuck)), (1, vec!["b"]));
         assert_eq!((stuck.apis, stuck.up), (3, 3), "what was known of it stays");
         world.targets.set("b", Behaviour::Answers(200));
         seconds(420).await;
-        assert_eq!(beat(&world).late, 0);
+        assert_eq!(heartbeat(&world).late, 0);
     });
 }
 
@@ -95,12 +98,12 @@ fn an_api_whose_probes_cannot_tell_is_on_time_and_named_until_one_can() {
         let world = world(&["a", "b", "c"]);
         let _running = world.start(options()).await;
         seconds(15).await;
-        assert_eq!((beat(&world).late, beat(&world).inconclusive), (0, 0));
+        assert_eq!((heartbeat(&world).late, heartbeat(&world).inconclusive), (0, 0));
         for id in ["c", "b"] {
             world.targets.set(id, Behaviour::CannotBeAsked);
         }
         seconds(60).await;
-        let blind = beat(&world);
+        let blind = heartbeat(&world);
         assert_eq!((blind.late, blind.up, blind.inconclusive), (0, 3, 2), "what was known of them stays");
         let named: Vec<_> = blind.inconclusive_api_ids.iter().map(ApiId::as_str).collect();
         assert_eq!(named, ["b", "c"]);
@@ -108,7 +111,7 @@ fn an_api_whose_probes_cannot_tell_is_on_time_and_named_until_one_can() {
             world.targets.set(id, Behaviour::Answers(200));
         }
         seconds(60).await;
-        assert_eq!((beat(&world).inconclusive, beat(&world).inconclusive_api_ids.len()), (0, 0));
+        assert_eq!((heartbeat(&world).inconclusive, heartbeat(&world).inconclusive_api_ids.len()), (0, 0));
     });
 }
 
@@ -120,9 +123,9 @@ fn of_many_that_cannot_be_told_some_are_named_and_all_are_counted() {
         ids.iter().for_each(|id| world.targets.set(id, Behaviour::CannotBeAsked));
         let _running = world.start(options()).await;
         seconds(75).await;
-        let beat = beat(&world);
-        assert_eq!((beat.inconclusive, beat.inconclusive_api_ids.len()), (50, INCONCLUSIVE_NAMED_MAX));
-        assert!(beat.inconclusive_api_ids.is_sorted(), "{beat:?}");
+        let heartbeat = heartbeat(&world);
+        assert_eq!((heartbeat.inconclusive, heartbeat.inconclusive_api_ids.len()), (50, INCONCLUSIVE_NAMED_MAX));
+        assert!(heartbeat.inconclusive_api_ids.is_sorted(), "{heartbeat:?}");
     });
 }
 
@@ -133,8 +136,8 @@ fn an_api_that_was_never_heard_of_is_late_as_well() {
         world.targets.set("mute", Behaviour::NeverEnds);
         let _running = world.start(options()).await;
         seconds(75).await;
-        let beat = beat(&world);
-        assert_eq!((beat.late, ids(&beat), beat.unknown), (1, vec!["mute"], 1));
+        let heartbeat = heartbeat(&world);
+        assert_eq!((heartbeat.late, ids(&heartbeat), heartbeat.unknown), (1, vec!["mute"], 1));
     });
 }
 
@@ -146,8 +149,8 @@ fn of_many_that_are_late_the_longest_are_named_and_all_are_counted() {
         ids.iter().for_each(|id| world.targets.set(id, Behaviour::NeverEnds));
         let _running = world.start(options()).await;
         seconds(75).await;
-        let beat = beat(&world);
-        assert_eq!((beat.late, beat.late_api_ids.len()), (50, LATE_NAMED_MAX));
+        let heartbeat = heartbeat(&world);
+        assert_eq!((heartbeat.late, heartbeat.late_api_ids.len()), (50, LATE_NAMED_MAX));
     });
 }
 
@@ -164,7 +167,7 @@ fn a_recheck_or_another_interval_makes_nobody_late() {
         seconds(1).await;
         for _ in 0..120 {
             seconds(5).await;
-            assert_eq!(beat(&world).late, 0, "{:?}", beat(&world));
+            assert_eq!(heartbeat(&world).late, 0, "{:?}", heartbeat(&world));
         }
         let slow = api("other", 3_600);
         let suspect = api("suspect", 300);
@@ -172,7 +175,7 @@ fn a_recheck_or_another_interval_makes_nobody_late() {
         running.reload().await;
         for _ in 0..60 {
             seconds(5).await;
-            assert_eq!(beat(&world).late, 0, "{:?}", beat(&world));
+            assert_eq!(heartbeat(&world).late, 0, "{:?}", heartbeat(&world));
         }
     });
 }
@@ -188,10 +191,10 @@ fn a_single_round_writes_one_at_its_end_and_names_whoever_had_no_turn() {
         assert_eq!(world.store.heartbeats(), 0);
         running.stop(Duration::ZERO).await;
         assert_eq!(world.store.heartbeats(), 1);
-        let beat = beat(&world);
-        assert_eq!((beat.period, beat.apis, beat.up, beat.down), (None, 3, 1, 1));
-        assert_eq!((beat.late, ids(&beat)), (1, vec!["mute"]));
-        assert_eq!(beat.probes, 3, "a, and b twice");
+        let heartbeat = heartbeat(&world);
+        assert_eq!((heartbeat.period, heartbeat.apis, heartbeat.up, heartbeat.down), (None, 3, 1, 1));
+        assert_eq!((heartbeat.late, ids(&heartbeat)), (1, vec!["mute"]));
+        assert_eq!(heartbeat.probes, 3, "a, and b twice");
     });
 }
 
@@ -223,7 +226,7 @@ fn where_nothing_else_is_written_a_heartbeat_that_fails_shows_that_the_store_is_
             let world = world(&["a", "b"]);
             let running = world.start(rare_checkpoints()).await;
             seconds(15).await;
-            let beats = world.store.heartbeats();
+            let heartbeats = world.store.heartbeats();
             world.store.set_fault(fault);
             let asked = world.store.heartbeats_asked();
             // Its period, the time until it fails, and the 30 s.
@@ -243,7 +246,7 @@ fn where_nothing_else_is_written_a_heartbeat_that_fails_shows_that_the_store_is_
             assert!(!running.report().await.unwrap().store_is_gone);
             assert_eq!(world.channels[0].lines(), ["api-health:store down", "api-health:store up"]);
             seconds(20).await;
-            assert!(world.store.heartbeats() > beats);
+            assert!(world.store.heartbeats() > heartbeats);
             let (asked, writes) = (world.store.heartbeats_asked(), world.store.writes());
             seconds(600).await;
             assert_eq!(world.store.heartbeats_asked() - asked, 10, "once in a period again");
@@ -273,7 +276,7 @@ fn a_heartbeat_that_fails_alone_is_no_store_in_trouble_and_holds_up_no_write() {
         let world = world(&["a"]);
         let running = world.start(rare_checkpoints()).await;
         seconds(15).await;
-        let (written, beats) = (world.store.writes(), world.store.heartbeats());
+        let (written, heartbeats) = (world.store.writes(), world.store.heartbeats());
         world.store.set_heartbeat_fault(Some(StoreFault::Unavailable));
         seconds(300).await;
         assert!(!running.report().await.unwrap().store_is_gone);
@@ -282,10 +285,13 @@ fn a_heartbeat_that_fails_alone_is_no_store_in_trouble_and_holds_up_no_write() {
         assert!((1..=5).contains(&written), "one write for each heartbeat that failed: {written}");
         world.store.set_heartbeat_fault(None);
         seconds(60).await;
-        assert_eq!(world.store.heartbeats(), beats + 1);
-        let beat = beat(&world);
-        assert!(beat.at.since(beat.probes_since) >= Duration::from_secs(300), "it says it all: {beat:?}");
-        assert!(beat.probes >= 30, "{beat:?}");
+        assert_eq!(world.store.heartbeats(), heartbeats + 1);
+        let heartbeat = heartbeat(&world);
+        assert!(
+            heartbeat.at.since(heartbeat.probes_since) >= Duration::from_secs(300),
+            "it says it all: {heartbeat:?}"
+        );
+        assert!(heartbeat.probes >= 30, "{heartbeat:?}");
         // One that never ends: states are written beside it, and it is given up.
         world.store.set_heartbeat_fault(Some(StoreFault::Hangs));
         seconds(61).await;
@@ -293,9 +299,9 @@ fn a_heartbeat_that_fails_alone_is_no_store_in_trouble_and_holds_up_no_write() {
         world.targets.set("a", Behaviour::Refuses);
         seconds(17).await;
         assert_eq!(world.channels[0].lines(), ["a down"]);
-        let beats = world.store.heartbeats();
-        seconds(60 + BEAT_MAX.as_secs()).await;
-        assert!(world.store.heartbeats() > beats);
+        let heartbeats = world.store.heartbeats();
+        seconds(60 + HEARTBEAT_MAX.as_secs()).await;
+        assert!(world.store.heartbeats() > heartbeats);
         assert_eq!(world.channels[0].lines(), ["a down"]);
     });
 }
@@ -326,8 +332,8 @@ fn a_keeper_that_died_or_was_replaced_goes_on_with_it() {
         running.crash();
         let _running = world.start(options()).await;
         seconds(75).await;
-        let beat = beat(&world);
-        assert_eq!((beat.apis, beat.up, beat.late), (2, 2, 0));
+        let heartbeat = heartbeat(&world);
+        assert_eq!((heartbeat.apis, heartbeat.up, heartbeat.late), (2, 2, 0));
         assert_eq!(world.store.heartbeats(), 3);
     });
 }

@@ -66,7 +66,7 @@ fn an_incident_outlives_a_kill_before_history_has_it_and_the_hours_off_are_not_c
         outage(&world).await;
         seconds(600).await;
         assert_eq!(world.store.record("a").unwrap().awaiting_history.len(), 1);
-        let beat = world.store.heartbeat().unwrap().at;
+        let heartbeat = world.store.heartbeat().unwrap().at;
         running.crash();
         history.set_fault(HistoryFault::None);
         seconds(3 * 3_600).await;
@@ -75,9 +75,9 @@ fn an_incident_outlives_a_kill_before_history_has_it_and_the_hours_off_are_not_c
         seconds(600).await;
         let past = past(&history);
         assert_eq!(past.stories.len(), 1);
-        let off = past.times(&(beat..back));
+        let off = past.times(&(heartbeat..back));
         assert_eq!((off.watched_ms, off.down_ms), (0, 0), "nobody watched");
-        let before = past.times(&(past.reach().unwrap().start..beat));
+        let before = past.times(&(past.reach().unwrap().start..heartbeat));
         assert_eq!(before.watched_ms, before.window_ms, "what was not written is known from the heartbeat");
         let story = &past.stories[0];
         assert_eq!(u128::from(before.down_ms), story.ended_at.since(story.began_at).as_millis());

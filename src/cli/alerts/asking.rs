@@ -40,7 +40,7 @@ impl Workers {
         let sight = Sight::read(&*leases).await?;
         let live = if daemon.is_some() { sight.live() } else { sight.live_beside(app) };
         let is_daemon = |record: &WorkerRecord| {
-            let instance = record.heartbeat.as_ref().map(|beat| &beat.instance);
+            let instance = record.heartbeat.as_ref().map(|heartbeat| &heartbeat.instance);
             daemon.is_some_and(|daemon| instance == Some(&daemon.who.instance))
         };
         let has_others = live.values().any(|record| !is_daemon(record));
@@ -102,7 +102,7 @@ impl Workers {
             same && waited >= known.lease
         };
         for silent in self.live.values().filter(is_silent) {
-            let last = silent.heartbeat.as_ref().map_or(silent.started_at, |beat| beat.at);
+            let last = silent.heartbeat.as_ref().map_or(silent.started_at, |heartbeat| heartbeat.at);
             note(&format!(
                 "note: worker {} on {} has not renewed its lease for {}, and was last heard of {}: it seems dead; \
                  a daemon that is started takes its APIs over",

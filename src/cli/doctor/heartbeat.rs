@@ -5,7 +5,7 @@ use api_health_core::{Heartbeat, Timestamp};
 
 use super::report::Finding;
 use crate::cli::checks::Check;
-use crate::cli::status::beat;
+use crate::cli::status::heartbeat;
 use crate::cli::text;
 
 /// Reads them. `are_on`: whether heartbeats are written by these settings.
@@ -18,7 +18,7 @@ pub(super) async fn examine(store: &dyn StateStore, are_on: bool, now: Timestamp
 
 fn judge(found: Vec<StoredHeartbeat>, are_on: bool, now: Timestamp) -> Vec<Finding> {
     let check = Check::Heartbeat;
-    if let Some(Err(unreadable)) = found.iter().find(|beat| beat.is_err()) {
+    if let Some(Err(unreadable)) = found.iter().find(|heartbeat| heartbeat.is_err()) {
         let what = format!("cannot be read: {}", text::line(&unreadable.why));
         return check.warn(what, "start the daemon, which writes a new one").into();
     }
@@ -26,8 +26,8 @@ fn judge(found: Vec<StoredHeartbeat>, are_on: bool, now: Timestamp) -> Vec<Findi
     let Some(all) = Heartbeat::together(&each) else {
         return check.ok("none is stored yet: `run` has not watched for long, or sends none").into();
     };
-    let silent: Vec<String> = each.iter().filter_map(|beat| beat::overdue_words(beat, now)).collect();
-    let what = beat::words(&all, &each, are_on, now);
+    let silent: Vec<String> = each.iter().filter_map(|heartbeat| heartbeat::overdue_words(heartbeat, now)).collect();
+    let what = heartbeat::words(&all, &each, are_on, now);
     if !silent.is_empty() {
         let todo = "systemctl status api-health; journalctl -u api-health -n 50";
         return if are_on {
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn a_silent_daemon_and_late_probes_are_told() {
         let at = Timestamp::from_millis(1_795_000_000_000);
-        let beat = Heartbeat {
+        let heartbeat = Heartbeat {
             at,
             instance: "ip-10-0-0-1:7:1".into(),
             version: "0.1.0".into(),
@@ -83,17 +83,19 @@ mod tests {
             inconclusive_api_ids: Vec::new(),
         };
         let only = |found: Vec<Finding>| <[Finding; 1]>::try_from(found).unwrap()[0].clone();
-        let judged =
-            |beat: &Heartbeat, after| only(judge(vec![Ok(beat.clone())], true, at.plus(Duration::from_secs(after))));
-        let well = judged(&beat, 40);
+        let judged = |heartbeat: &Heartbeat, after| {
+            only(judge(vec![Ok(heartbeat.clone())], true, at.plus(Duration::from_secs(after))))
+        };
+        let well = judged(&heartbeat, 40);
         assert_eq!((well.mark, well.what.as_str()), (Mark::Ok, "watched by ip-10-0-0-1, 40 s ago: 5 APIs, 0 late"));
-        let silent = judged(&beat, 3_600);
+        let silent = judged(&heartbeat, 3_600);
         assert!(silent.mark == Mark::Warn && silent.what.contains("heartbeat is 1 h old"), "{silent:?}");
         let ids = ["a", "b", "c", "d"].map(|id| ApiId::parse(id).unwrap()).to_vec();
-        let late = judged(&Heartbeat { late: 4, late_api_ids: ids.clone(), ..beat.clone() }, 40);
+        let late = judged(&Heartbeat { late: 4, late_api_ids: ids.clone(), ..heartbeat.clone() }, 40);
         assert!(late.mark == Mark::Warn && late.what.ends_with(" 5 APIs, 4 late (a, b, c, d)"), "{late:?}");
         assert_eq!(only(judge(vec![], true, at)).mark, Mark::Ok);
-        let blind = |inconclusive| Heartbeat { inconclusive, inconclusive_api_ids: ids[..2].to_vec(), ..beat.clone() };
+        let blind =
+            |inconclusive| Heartbeat { inconclusive, inconclusive_api_ids: ids[..2].to_vec(), ..heartbeat.clone() };
         let some = judged(&blind(2), 40);
         assert!(some.mark == Mark::Warn && some.what.ends_with(", 2 could not be told (a, b)"), "{some:?}");
         let most = judged(&Heartbeat { late: 1, late_api_ids: ids[3..].to_vec(), ..blind(3) }, 40);
@@ -101,14 +103,14 @@ mod tests {
         let todo = most.todo.unwrap();
         assert!(todo.contains("late, see the log") && todo.contains("; of those that could not be told"), "{todo}");
         // Of several workers, each that is silent is named, and the others are not.
-        let of = |instance: &str, at| Heartbeat { at, instance: instance.into(), ..beat.clone() };
+        let of = |instance: &str, at| Heartbeat { at, instance: instance.into(), ..heartbeat.clone() };
         let later = at.plus(Duration::from_secs(3_600));
         let both = only(judge(vec![Ok(of("a:1:1", later)), Ok(of("b:2:2", later))], true, later));
         assert_eq!(both.what, "watched by 2 workers (a, b), now: 10 APIs, 0 late");
         let one = only(judge(vec![Ok(of("a:1:1", later)), Ok(of("b:2:2", at))], true, later));
         assert!(one.mark == Mark::Warn && one.what.contains("does not run on b, or"), "{one:?}");
         // A silence that was asked for is none that worries.
-        let off = only(judge(vec![Ok(beat.clone())], false, at.plus(Duration::from_secs(3_600))));
+        let off = only(judge(vec![Ok(heartbeat.clone())], false, at.plus(Duration::from_secs(3_600))));
         assert!(off.mark == Mark::Ok && off.what.contains("off (store.heartbeat_seconds = 0)"), "{off:?}");
     }
 }

@@ -19,7 +19,7 @@ use api_health_core::{
 use super::args::ExplainArgs;
 use super::configured::{self, Checked};
 use super::out::{Out, note};
-use super::status::beat;
+use super::status::heartbeat;
 use super::{past, stored, text};
 use crate::app::{App, AppError};
 use crate::configs::nearest::nearest_of;
@@ -74,19 +74,19 @@ enum Next {
 pub(super) async fn run(app: &App, args: &ExplainArgs, out: &Out) -> Result<Exit, AppError> {
     let rules = RowRules { secrets: Arc::new(super::apis::AnySecret), ..(*app.rules).clone() };
     let checked = configured::check(configured::read(app).await, &rules);
-    let (records, beats) = match (ApiId::parse_stored(&args.api_id), app.store_exists()) {
+    let (records, heartbeats) = match (ApiId::parse_stored(&args.api_id), app.store_exists()) {
         (Ok(api_id), true) => load(app, &api_id).await?,
         _ => (Records::default(), Vec::new()),
     };
     if records.state.is_none() && checked.get(&args.api_id).is_none() && checked.refused(&args.api_id).is_none() {
         return Err(unknown(app, &args.api_id, checked).await);
     }
-    let story = Story::of(app, &args.api_id, records, &checked, &beats).await?;
+    let story = Story::of(app, &args.api_id, records, &checked, &heartbeats).await?;
     if args.json {
         out.json(&render::json_of(&story, app))?;
     } else {
         out.print(&render::text_of(&story, app, out))?;
-        for overdue in beats.iter().filter_map(|beat| beat::overdue_words(beat, story.now)) {
+        for overdue in heartbeats.iter().filter_map(|heartbeat| heartbeat::overdue_words(heartbeat, story.now)) {
             note(&format!("note: {overdue}; what stands above is from before"));
         }
         if app.settings.store.kind == StoreKind::Sqlite && matches!(holder(&app.settings.store.path), Ok(None)) {
@@ -148,7 +148,7 @@ impl Story {
         api_id: &str,
         records: Records,
         checked: &Checked,
-        beats: &[Heartbeat],
+        heartbeats: &[Heartbeat],
     ) -> Result<Self, AppError> {
         let now = app.clock.now();
         let found = checked.get(api_id);
@@ -171,7 +171,7 @@ impl Story {
             certificate: records.certificate,
             next: Next::Never("it is not configured"),
         };
-        story.next = story.next_probe(app, beats).await;
+        story.next = story.next_probe(app, heartbeats).await;
         Ok(story)
     }
 
@@ -180,7 +180,7 @@ impl Story {
         if self.not_probed.is_some() { Status::Unknown } else { self.state.status }
     }
 
-    async fn next_probe(&self, app: &App, beats: &[Heartbeat]) -> Next {
+    async fn next_probe(&self, app: &App, heartbeats: &[Heartbeat]) -> Next {
         let Some(config) = &self.config else {
             return Next::Never(match () {
                 () if !self.issues.is_empty() => "its row is refused",
@@ -204,7 +204,7 @@ impl Story {
             Some(due @ Due::Monotonic(_)) => {
                 let interval = config.schedule.interval().unwrap_or_default();
                 // The daemon of this machine tells when it started; of several workers it may be another that probes.
-                let Some(since) = daemon_start(app).await.filter(|_| beats.len() < 2) else {
+                let Some(since) = daemon_start(app).await.filter(|_| heartbeats.len() < 2) else {
                     return Next::Within(interval);
                 };
                 let now = Moment { monotonic: self.now.since(since), ..now };

@@ -33,16 +33,16 @@ pub(super) fn text_of(store: &str, sight: &Sight, now: Timestamp, out: &Out) -> 
     let mut owners = String::new();
     for record in sight.workers.values() {
         let shards: Vec<Shard> = sight.owned_by(record).into_keys().collect();
-        let beat = record.heartbeat.as_ref();
+        let heartbeat = record.heartbeat.as_ref();
         table.push(vec![
             record.id.as_str().into(),
             record.host.as_str().into(),
             state_cell(record.state),
             role(record.role).into(),
             text::span(now.since(record.started_at)).into(),
-            beat.map_or("-".into(), |beat| text::ago(beat.at, now)).into(),
+            heartbeat.map_or("-".into(), |heartbeat| text::ago(heartbeat.at, now)).into(),
             shards.len().to_string().into(),
-            beat.map_or("-".into(), |beat| beat.apis.to_string()).into(),
+            heartbeat.map_or("-".into(), |heartbeat| heartbeat.apis.to_string()).into(),
             channels(record).into(),
             record.program.as_str().into(),
         ]);
@@ -145,7 +145,7 @@ pub(super) fn json_of(store: &str, sight: &Sight, owner_pid: Option<u32>, now: T
 fn json_of_worker(sight: &Sight, record: &WorkerRecord, now: Timestamp) -> Value {
     let owned = sight.owned_by(record).into_iter();
     let shards: Vec<Value> = owned.map(|(shard, epoch)| json!({ "shard": shard.number(), "epoch": epoch })).collect();
-    let beat = record.heartbeat.as_ref();
+    let heartbeat = record.heartbeat.as_ref();
     json!({
         "worker": record.id.as_str(),
         "host": record.host,
@@ -154,15 +154,15 @@ fn json_of_worker(sight: &Sight, record: &WorkerRecord, now: Timestamp) -> Value
         "session": record.session,
         "version": record.version,
         "since": record.started_at.to_string(),
-        "last_seen_at": beat.map(|beat| beat.at.to_string()),
-        "last_seen_seconds": beat.map(|beat| now.since(beat.at).as_secs()),
+        "last_seen_at": heartbeat.map(|heartbeat| heartbeat.at.to_string()),
+        "last_seen_seconds": heartbeat.map(|heartbeat| now.since(heartbeat.at).as_secs()),
         "lease_seconds": record.lease.as_secs_f64(),
         "renew_seconds": record.renew.as_secs_f64(),
         "program_version": record.program,
         "reads_schema": record.speaks.reads_schema,
         "channels": record.channels,
         "shards": shards,
-        "apis": beat.map(|beat| beat.apis),
+        "apis": heartbeat.map(|heartbeat| heartbeat.apis),
     })
 }
 

@@ -7,7 +7,7 @@ use api_health_core::view::{Condition, Counts, Trouble};
 use api_health_core::{Status, Timestamp, Toward};
 use serde_json::{Map, Value, json};
 
-use super::beat;
+use super::heartbeat;
 use super::{Look, Row, owed_by};
 use crate::app::App;
 use crate::cli::out::{BAD, DIM, DOUBT, GOOD, Out};
@@ -24,7 +24,7 @@ pub(super) struct Seen<'a> {
 
 impl Seen<'_> {
     /// Whether heartbeats are written by these settings.
-    pub(super) fn are_beats_on(&self) -> bool {
+    pub(super) fn are_heartbeats_on(&self) -> bool {
         self.app.settings.store.heartbeat.is_some()
     }
 }
@@ -93,7 +93,7 @@ pub(super) fn text_of(seen: &Seen<'_>, rows: &[&Row], out: &Out) -> String {
         }
     }
     let table = if rows.is_empty() { String::new() } else { format!("{}\n", table.render(out)) };
-    let words = |all| format!("{}\n", beat::words(all, &look.beats, seen.are_beats_on(), now));
+    let words = |all| format!("{}\n", heartbeat::words(all, &look.heartbeats, seen.are_heartbeats_on(), now));
     let footer = look.heartbeat.as_ref().map_or(String::new(), words);
     format!("{table}{}\n{footer}", counts_line(look, out))
 }
@@ -105,7 +105,7 @@ fn last_probe_cell(row: &Row, now: Timestamp) -> Cell {
     match row.said {
         Some(Said::Late) => Cell::styled(format!("{ago}, late"), BAD),
         Some(Said::CouldNotTell) => Cell::styled(format!("{ago}, now it cannot be told"), DOUBT),
-        Some(Said::OnTime) if beat::is_row_behind(row, now) => "on time".into(),
+        Some(Said::OnTime) if heartbeat::is_row_behind(row, now) => "on time".into(),
         _ => ago.into(),
     }
 }
@@ -115,7 +115,7 @@ fn latency_words(row: &Row, now: Timestamp) -> String {
     let Some(probe) = &row.state.last_probe else { return "-".into() };
     let Some(ms) = probe.latency_ms else { return "-".into() };
     match row.said {
-        Some(Said::OnTime) if beat::is_row_behind(row, now) => format!("{ms} ms, {}", text::ago(probe.at, now)),
+        Some(Said::OnTime) if heartbeat::is_row_behind(row, now) => format!("{ms} ms, {}", text::ago(probe.at, now)),
         _ => format!("{ms} ms"),
     }
 }
@@ -131,7 +131,7 @@ fn condition_cell(condition: Condition, out: &Out) -> Cell {
 fn what(row: &Row, app: &App, now: Timestamp) -> Vec<String> {
     let state = &row.state;
     let mut what = Vec::new();
-    let as_of = state.last_probe.as_ref().filter(|_| beat::is_row_behind(row, now));
+    let as_of = state.last_probe.as_ref().filter(|_| heartbeat::is_row_behind(row, now));
     let as_of = as_of.map_or(String::new(), |probe| format!(" (as of {})", text::ago(probe.at, now)));
     let beside = &row.view.beside;
     if let Some(trouble) = &beside.not_probed {
@@ -202,7 +202,7 @@ pub(super) fn json_of(seen: &Seen<'_>, rows: &[&Row], store_trouble: Option<&Inc
         .into_iter()
         .map(|condition| (condition.as_str().to_owned(), counts.get(condition).into()))
         .collect();
-    let beat_json = |beat| beat::json_of(beat, seen.are_beats_on(), now);
+    let heartbeat_json = |heartbeat| heartbeat::json_of(heartbeat, seen.are_heartbeats_on(), now);
     json!({
         "schema": 1,
         "at": now.to_string(),
@@ -219,8 +219,8 @@ pub(super) fn json_of(seen: &Seen<'_>, rows: &[&Row], store_trouble: Option<&Inc
         },
         "conditions": conditions,
         "store_trouble": store_trouble.map(|incident| trouble(&Trouble::of(incident))),
-        "heartbeat": look.heartbeat.as_ref().map(beat_json),
-        "heartbeats": look.beats.iter().map(beat_json).collect::<Vec<_>>(),
+        "heartbeat": look.heartbeat.as_ref().map(heartbeat_json),
+        "heartbeats": look.heartbeats.iter().map(heartbeat_json).collect::<Vec<_>>(),
         "apis": rows.iter().map(|row| json_of_row(seen, row)).collect::<Vec<_>>(),
         "unreadable": json_of_unreadable(&look.unreadable),
         "refused": look.checked.refused.iter().map(|refused| json!({

@@ -37,15 +37,15 @@ pub(super) async fn read(store: &DynamoStateStore) -> Result<Vec<StoredHeartbeat
     let mut last = single.map(|item| heartbeat::read_value(&value::object(item).into()));
     for record in records.into_iter().flatten() {
         match record {
-            Ok(LeaseRecord::Worker(record)) if record.is_live() => found.extend(beat(*record)),
-            Ok(LeaseRecord::Worker(record)) => last = newer(last, beat(*record)),
+            Ok(LeaseRecord::Worker(record)) if record.is_live() => found.extend(heartbeat(*record)),
+            Ok(LeaseRecord::Worker(record)) => last = newer(last, heartbeat(*record)),
             Ok(LeaseRecord::Assignment(_)) => {}
             Err(unreadable) => found.push(Err(unreadable)),
         }
     }
     // Whoever wrote it watches no longer, if somebody wrote a newer one.
     let is_last = |last: &StoredHeartbeat| match last {
-        Ok(last) => found.iter().flatten().all(|beat| beat.at < last.at),
+        Ok(last) => found.iter().flatten().all(|heartbeat| heartbeat.at < last.at),
         Err(_) => found.iter().all(Result::is_err),
     };
     found.extend(last.filter(is_last));
@@ -59,7 +59,7 @@ async fn read_lease(store: &DynamoStateStore, key: Key) -> Result<Option<Result<
 }
 
 /// What a worker said last, if it did.
-fn beat(record: WorkerRecord) -> Option<StoredHeartbeat> {
+fn heartbeat(record: WorkerRecord) -> Option<StoredHeartbeat> {
     if record.extra.contains_key(worker::HEARTBEAT) {
         let api_id = lease::key_text(&Key::Worker(record.id));
         let why = "its heartbeat is not one that this version knows".into();

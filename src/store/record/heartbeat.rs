@@ -55,34 +55,34 @@ pub(crate) struct HeartbeatRecord<'a> {
 }
 
 impl<'a> From<&'a Heartbeat> for HeartbeatRecord<'a> {
-    fn from(beat: &'a Heartbeat) -> Self {
+    fn from(heartbeat: &'a Heartbeat) -> Self {
         Self {
             schema: Some(SCHEMA),
             api_id: Some(KEY.into()),
-            at: Time(beat.at),
-            instance: beat.instance.as_str().into(),
-            program_version: beat.version.as_str().into(),
-            heartbeat_seconds: beat.period.map(|period| period.as_secs()),
-            checkpoint_seconds: beat.checkpoint.as_secs(),
-            apis: beat.apis,
-            up: beat.up,
-            down: beat.down,
-            unknown: beat.unknown,
-            owed: beat.owed,
-            probes: beat.probes,
-            probes_since: Time(beat.probes_since),
-            late: beat.late,
-            late_api_ids: texts(&beat.late_api_ids),
-            inconclusive: beat.inconclusive,
-            inconclusive_api_ids: texts(&beat.inconclusive_api_ids),
+            at: Time(heartbeat.at),
+            instance: heartbeat.instance.as_str().into(),
+            program_version: heartbeat.version.as_str().into(),
+            heartbeat_seconds: heartbeat.period.map(|period| period.as_secs()),
+            checkpoint_seconds: heartbeat.checkpoint.as_secs(),
+            apis: heartbeat.apis,
+            up: heartbeat.up,
+            down: heartbeat.down,
+            unknown: heartbeat.unknown,
+            owed: heartbeat.owed,
+            probes: heartbeat.probes,
+            probes_since: Time(heartbeat.probes_since),
+            late: heartbeat.late,
+            late_api_ids: texts(&heartbeat.late_api_ids),
+            inconclusive: heartbeat.inconclusive,
+            inconclusive_api_ids: texts(&heartbeat.inconclusive_api_ids),
         }
     }
 }
 
 impl<'a> HeartbeatRecord<'a> {
     /// As a part of another record.
-    pub(crate) fn within_another(beat: &'a Heartbeat) -> Self {
-        Self { schema: None, api_id: None, ..Self::from(beat) }
+    pub(crate) fn within_another(heartbeat: &'a Heartbeat) -> Self {
+        Self { schema: None, api_id: None, ..Self::from(heartbeat) }
     }
 
     fn into_heartbeat(self) -> Result<Heartbeat, String> {
@@ -162,7 +162,7 @@ mod tests {
 
     use super::*;
 
-    fn beat() -> Heartbeat {
+    fn heartbeat() -> Heartbeat {
         Heartbeat {
             at: Timestamp::from_millis(1_795_332_600_250),
             instance: "ip-10-0-1-7.eu-central-1.compute.internal:12345:1795332600250".into(),
@@ -183,14 +183,14 @@ mod tests {
         }
     }
 
-    fn value(beat: &Heartbeat) -> Value {
-        serde_json::to_value(HeartbeatRecord::from(beat)).unwrap()
+    fn value(heartbeat: &Heartbeat) -> Value {
+        serde_json::to_value(HeartbeatRecord::from(heartbeat)).unwrap()
     }
 
     #[test]
     fn it_is_plain_fields_with_times_that_a_person_reads() {
         assert_eq!(
-            value(&beat()),
+            value(&heartbeat()),
             json!({
                 "schema": 3,
                 "api_id": "api-health:heartbeat",
@@ -216,19 +216,19 @@ mod tests {
 
     #[test]
     fn it_is_read_back_as_it_was() {
-        for beat in [beat(), Heartbeat { period: None, late: 0, late_api_ids: vec![], ..beat() }] {
-            assert_eq!(read_value(&value(&beat)), Ok(beat.clone()));
-            assert_eq!(read_text(value(&beat).to_string().as_bytes()), Ok(beat));
+        for heartbeat in [heartbeat(), Heartbeat { period: None, late: 0, late_api_ids: vec![], ..heartbeat() }] {
+            assert_eq!(read_value(&value(&heartbeat)), Ok(heartbeat.clone()));
+            assert_eq!(read_text(value(&heartbeat).to_string().as_bytes()), Ok(heartbeat));
         }
     }
 
     #[test]
     fn one_from_before_inconclusive_outcomes_were_counted_is_read() {
-        let mut older = value(&beat());
+        let mut older = value(&heartbeat());
         for field in ["inconclusive", "inconclusive_api_ids"] {
             assert!(older.as_object_mut().unwrap().remove(field).is_some());
         }
-        let expected = Heartbeat { inconclusive: 0, inconclusive_api_ids: vec![], ..beat() };
+        let expected = Heartbeat { inconclusive: 0, inconclusive_api_ids: vec![], ..heartbeat() };
         assert_eq!(read_value(&older), Ok(expected.clone()));
         assert_eq!(read_text(older.to_string().as_bytes()), Ok(expected));
     }
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_said_and_a_newer_one_is_told_from_it() {
         let with = |field: &str, to: Value| {
-            let mut value = value(&beat());
+            let mut value = value(&heartbeat());
             value[field] = to;
             read_value(&value).unwrap_err()
         };
@@ -246,14 +246,14 @@ mod tests {
         assert!(with("schema", json!(4)).is_newer);
         assert!(!with("at", json!("yesterday")).is_newer);
         assert!(read_text(b"{").is_err());
-        let long = value(&beat()).to_string() + &" ".repeat(BYTES_MAX);
+        let long = value(&heartbeat()).to_string() + &" ".repeat(BYTES_MAX);
         assert!(read_text(long.as_bytes()).unwrap_err().why.contains("more than 65536 bytes"));
     }
 
     #[test]
     fn a_release_that_knows_no_heartbeat_leaves_it_alone() {
         // It reads schemas 1 and 2, and takes what has a higher one for newer, which it never touches.
-        assert_eq!(value(&beat())["schema"], 3);
+        assert_eq!(value(&heartbeat())["schema"], 3);
         assert!(ApiId::parse_stored(KEY).is_err(), "no API and none of the monitor's own has this id");
     }
 }

@@ -6,7 +6,7 @@ use api_health_core::own::records::{WorkerRecord, WorkerState};
 use api_health_core::{Heartbeat, Timestamp};
 
 use super::{Leases, World, assignment, name, of_all, of_worker, on_moto, worker};
-use crate::state_store::beat;
+use crate::state_store::heartbeat;
 
 #[test]
 fn they_are_those_of_the_live_workers_and_else_the_last_one_of_all() {
@@ -15,7 +15,7 @@ fn they_are_those_of_the_live_workers_and_else_the_last_one_of_all() {
 
 /// What `worker` said at that second.
 fn of(worker: &str, second: i64) -> Heartbeat {
-    Heartbeat { instance: worker.into(), at: Timestamp::from_millis(second * 1_000), ..beat(1) }
+    Heartbeat { instance: worker.into(), at: Timestamp::from_millis(second * 1_000), ..heartbeat(1) }
 }
 
 async fn put(leases: &dyn Leases, id: &str, version: u64, state: WorkerState, said: Option<Heartbeat>) {

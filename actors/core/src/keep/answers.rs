@@ -108,9 +108,9 @@ impl Keeper {
         self.on_store_failure(error, None, now);
     }
 
-    pub(super) fn on_store_failure(&mut self, error: &StoreError, beat_sent: Option<Monotonic>, now: Moment) {
+    pub(super) fn on_store_failure(&mut self, error: &StoreError, heartbeat_sent: Option<Monotonic>, now: Moment) {
         let waiting = self.ledger.waiting();
-        self.health.on_failure(error, beat_sent, (now.monotonic, now.wall), waiting, &mut self.log);
+        self.health.on_failure(error, heartbeat_sent, (now.monotonic, now.wall), waiting, &mut self.log);
     }
 
     /// A store that does not answer counts as down.
@@ -121,11 +121,11 @@ impl Keeper {
         let no_answer = |silent: Duration, name: &str| {
             StoreError::Unavailable(format!("{name} has given no answer for {} s", silent.as_secs()))
         };
-        let beat = self.beats.under_way_since;
+        let heartbeat = self.heartbeats.under_way_since;
         if let Some(silent) = hangs_for(self.ledger.oldest_call()) {
             self.on_store_failure(&no_answer(silent, &self.setup.store_name), None, now);
-        } else if let Some(silent) = hangs_for(beat) {
-            self.on_store_failure(&no_answer(silent, &self.setup.store_name), beat, now);
+        } else if let Some(silent) = hangs_for(heartbeat) {
+            self.on_store_failure(&no_answer(silent, &self.setup.store_name), heartbeat, now);
         }
     }
 

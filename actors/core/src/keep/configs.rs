@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::beats::late_after;
 use super::entry::Entry;
+use super::heartbeats::late_after;
 use super::holds::Dependents;
 use super::{Keeper, LogEvent};
 use crate::api::{ApiConfig, ApiId};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CompletedProbe, Keeper, LogEvent, beats, channels_of, holds};
+use super::{CompletedProbe, Keeper, LogEvent, channels_of, heartbeats, holds};
 use crate::api::{ApiId, Policy};
 use crate::decide::{Decision, DecisionKind, decide};
 use crate::outcome::{Outcome, Verdict};
@@ -43,9 +43,9 @@ impl Keeper {
         }
         entry.figures = Some(outcome.figures);
         entry.state.missed_ticks = entry.state.missed_ticks.saturating_add(missed_ticks);
-        entry.late_after = next_tick_in.and_then(|wait| beats::late_after(now.monotonic, wait, &api));
+        entry.late_after = next_tick_in.and_then(|wait| heartbeats::late_after(now.monotonic, wait, &api));
         let may_alert = holds::may_alert(&entry.state, &api, outcome.verdict);
-        self.beats.count_outcome();
+        self.heartbeats.count_outcome();
         if self.given_up.contains(api_id) {
             self.on_prober_recovered(&api, now);
         }
@@ -68,7 +68,7 @@ impl Keeper {
         if next_tick_in.is_some_and(|wait| wait < asked_again_in)
             && let Some(entry) = self.ledger.get_mut(api_id)
         {
-            entry.late_after = beats::late_after(now.monotonic, asked_again_in, &api);
+            entry.late_after = heartbeats::late_after(now.monotonic, asked_again_in, &api);
         }
         self.note_history(&api, &outcome, missed_ticks, now);
         Some(asked_again_in)

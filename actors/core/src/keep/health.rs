@@ -84,20 +84,20 @@ impl Health {
         }
     }
 
-    /// A write of a state failed, or of the heartbeat that was sent at `beat_sent`. Where checkpoints are far apart a heartbeat may
+    /// A write of a state failed, or of the heartbeat that was sent at `heartbeat_sent`. Where checkpoints are far apart a heartbeat may
     /// be the only write for long, so its failure counts, unless a state was written meanwhile.
     pub(super) fn on_failure(
         &mut self,
         error: &StoreError,
-        beat_sent: Option<Monotonic>,
+        heartbeat_sent: Option<Monotonic>,
         now: (Monotonic, Timestamp),
         waiting: usize,
         log: &mut Vec<LogEvent>,
     ) {
-        if beat_sent.is_some_and(|sent| self.stored_at.is_some_and(|at| at >= sent)) {
+        if heartbeat_sent.is_some_and(|sent| self.stored_at.is_some_and(|at| at >= sent)) {
             return;
         }
-        let is_of_states = beat_sent.is_none();
+        let is_of_states = heartbeat_sent.is_none();
         // The first heartbeat that fails has a log line of its own; it may not be the store.
         let is_certain = is_of_states || self.outage.is_some();
         let (now, since_wall) = now;

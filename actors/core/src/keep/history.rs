@@ -149,8 +149,8 @@ impl Keeper {
     /// Until when an API was watched by whoever did it before, as far as its record and the heartbeats say.
     pub(super) fn alive_until(&self, state: &ApiState) -> Option<Timestamp> {
         let last = state.last_probe.as_ref()?.at;
-        let beat = self.history.alive_until.filter(|_| state.status != Status::Unknown);
-        Some(beat.map_or(last, |beat| beat.max(last)))
+        let heartbeat = self.history.alive_until.filter(|_| state.status != Status::Unknown);
+        Some(heartbeat.map_or(last, |heartbeat| heartbeat.max(last)))
     }
 
     /// Notes an outcome in the present day of its API.

@@ -92,7 +92,7 @@ pub enum LogEvent {
         why: String,
     },
     /// A heartbeat was not written.
-    BeatFailed {
+    HeartbeatFailed {
         error: String,
         /// Lines of this kind that were suppressed before this one.
         lines_left_out: u64,

@@ -26,12 +26,11 @@
 //! | [`mod@certificates`] | whose certificate ends soon, and when that is told |
 //! | [`mod@holds`] | whose alerts are held, and when that is over |
 //! | [`mod@history`] | what is recorded for people, and how it comes to where that is kept |
-//! | [`mod@beats`] | when the heartbeat is written |
+//! | [`mod@heartbeats`] | when the heartbeat is written |
 //! | [`mod@report`] | what the heartbeat and reports say |
 //! | [`mod@shown`] | what people are shown who look at the running program |
 
 mod answers;
-mod beats;
 mod certificates;
 mod configs;
 mod deciding;
@@ -41,6 +40,7 @@ mod digest;
 mod entry;
 mod flow_control;
 mod health;
+mod heartbeats;
 mod history;
 mod holds;
 mod ledger;
@@ -73,11 +73,11 @@ use crate::schedule::Moment;
 use crate::state::ApiState;
 use crate::store::{CommitLimits, StateWrite};
 use crate::time::Monotonic;
-use beats::Beats;
 use delivery_queue::DeliveryQueue;
 use digest::Digester;
 use flow_control::FlowControl;
 use health::Health;
+use heartbeats::HeartbeatSchedule;
 use history::HistoryQueue;
 use holds::Holds;
 use ledger::Ledger;
@@ -87,13 +87,13 @@ use owned_shards::OwnedShards;
 use unclear::Unclear;
 
 pub use answers::RecordRead;
-pub use beats::{BEAT_MAX, FIRST_BEAT_AFTER};
 pub use configs::ConfigDiff;
 pub use deliver::{DeliveryResult, NOTED_WITHIN, UNSTORED_MAX};
 pub use delivery_queue::{Channel, DELIVERIES_IN_FLIGHT_MAX};
 pub use digest::{DIGEST_ALERTS_MAX, GATHERED_FOR, STORM_WITHIN};
 pub use flow_control::time_left;
 pub use health::STORE_GONE_AFTER;
+pub use heartbeats::{FIRST_HEARTBEAT_AFTER, HEARTBEAT_MAX};
 pub use history::HistorySetup;
 pub use holds::{Dependents, PARENT_ASKED_WITHIN};
 pub use ledger::REWRITES_PER_SECOND;
@@ -221,7 +221,7 @@ pub struct Keeper {
     /// Channels of the other workers.
     channels_elsewhere: HashSet<String>,
     health: Health,
-    beats: Beats,
+    heartbeats: HeartbeatSchedule,
     /// APIs whose prober was given up and has not recovered.
     given_up: HashSet<ApiId>,
     own_side: OwnSide,
@@ -271,7 +271,7 @@ impl Keeper {
             with_outbox: HashSet::new(),
             channels_elsewhere: HashSet::new(),
             health: Health::default(),
-            beats: Beats::new(setup.heartbeat, setup.once, now.monotonic, now.wall),
+            heartbeats: HeartbeatSchedule::new(setup.heartbeat, setup.once, now.monotonic, now.wall),
             given_up: HashSet::new(),
             own_side: OwnSide::default(),
             unclear: Unclear::default(),
@@ -309,7 +309,7 @@ impl Keeper {
             self.ledger.try_another();
         }
         self.write_queued(now);
-        self.beat_if_due(now);
+        self.write_heartbeat_if_due(now);
         self.detect_hanging_store(now);
         self.report_store_outage(now);
         self.report_unclear(now);
@@ -326,7 +326,7 @@ impl Keeper {
         match &until {
             FlushUntil::Stopped => {
                 self.shutting_down = true;
-                self.beat_at_the_end(now);
+                self.write_last_heartbeat(now);
                 self.flushing = true;
                 self.flush_history(None, now);
             }
@@ -350,7 +350,7 @@ impl Keeper {
                 FlushUntil::Stopped => {
                     unsaved
                         || self.delivery_queue.in_flight().next().is_some()
-                        || self.beats.is_last_under_way()
+                        || self.heartbeats.is_last_under_way()
                         || self.history.is_waited_for()
                 }
             };

@@ -47,22 +47,22 @@ impl Keeper {
     }
 
     /// Writes a heartbeat if one is due.
-    pub(super) fn beat_if_due(&mut self, now: Moment) {
-        if !self.flushing && self.beats.take_due(now.monotonic, self.health.is_out()) {
-            self.beat(now);
+    pub(super) fn write_heartbeat_if_due(&mut self, now: Moment) {
+        if !self.flushing && self.heartbeats.take_due(now.monotonic, self.health.is_out()) {
+            self.write_heartbeat(now);
         }
     }
 
     /// Writes the heartbeat at the end of `run --once`.
-    pub(super) fn beat_at_the_end(&mut self, now: Moment) {
-        if self.setup.once && self.beats.take_last() {
-            self.beat(now);
+    pub(super) fn write_last_heartbeat(&mut self, now: Moment) {
+        if self.setup.once && self.heartbeats.take_last() {
+            self.write_heartbeat(now);
         }
     }
 
-    fn beat(&mut self, now: Moment) {
+    fn write_heartbeat(&mut self, now: Moment) {
         let heartbeat = self.heartbeat(now);
-        self.beats.on_sent(now.monotonic, now.wall);
+        self.heartbeats.on_sent(now.monotonic, now.wall);
         self.effects.push(Effect::WriteHeartbeat(Box::new(heartbeat)));
     }
 
@@ -70,16 +70,16 @@ impl Keeper {
     pub fn on_heartbeat_result(&mut self, written: Result<(), StoreError>, now: Moment) {
         match written {
             Ok(()) => {
-                self.beats.on_written();
+                self.heartbeats.on_written();
                 if self.health.on_heartbeat_written(now.monotonic, &mut self.log) {
                     self.report_store_recovery(now);
                 }
             }
             Err(error) => {
-                let (sent, line) = self.beats.on_failed(now.monotonic);
+                let (sent, line) = self.heartbeats.on_failed(now.monotonic);
                 self.on_store_failure(&error, sent, now);
                 if let Some(lines_left_out) = line {
-                    self.log.push(LogEvent::BeatFailed { error: error.to_string(), lines_left_out });
+                    self.log.push(LogEvent::HeartbeatFailed { error: error.to_string(), lines_left_out });
                 }
             }
         }
@@ -107,15 +107,15 @@ impl Keeper {
             at: now.wall,
             instance: self.setup.instance.clone(),
             version: self.setup.version.to_owned(),
-            period: self.beats.period,
+            period: self.heartbeats.period,
             checkpoint: self.ledger.checkpoint(),
             apis: up + down + unknown,
             up,
             down,
             unknown,
             owed: self.ledger.entries.values().map(|entry| entry.state.owed.len() as u64).sum(),
-            probes: self.beats.outcomes,
-            probes_since: self.beats.since,
+            probes: self.heartbeats.outcomes,
+            probes_since: self.heartbeats.since,
             late: late.len() as u64,
             inconclusive: inconclusive.len() as u64,
             late_api_ids: smallest(late, LATE_NAMED_MAX).into_iter().map(|(_, api_id)| api_id.clone()).collect(),

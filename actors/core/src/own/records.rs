@@ -169,7 +169,7 @@ impl WorkerRecord {
     /// Whether it probably lives, by the wall clocks of both, which may differ. Ownership is never decided by this guess: it only keeps a
     /// process that must be alone from starting.
     pub fn is_about(&self, now: Timestamp) -> bool {
-        let seen_at = self.heartbeat.as_ref().map_or(self.started_at, |beat| beat.at.max(self.started_at));
+        let seen_at = self.heartbeat.as_ref().map_or(self.started_at, |heartbeat| heartbeat.at.max(self.started_at));
         self.is_live() && now.since(seen_at) < SEEN_WITHIN
     }
 

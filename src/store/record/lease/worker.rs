@@ -103,11 +103,11 @@ impl<'a> From<&'a WorkerRecord> for StoredWorker<'a> {
 /// Reads the record of the worker of that name.
 pub(super) fn read(name: &str, mut fields: Map<String, Value>) -> Result<WorkerRecord, String> {
     let id = WorkerId::parse(name).map_err(|why| crate::fault::one_line(&format!("the worker's name {why}")))?;
-    let beat = fields.remove(HEARTBEAT).filter(|beat| !beat.is_null());
+    let stored_heartbeat = fields.remove(HEARTBEAT).filter(|value| !value.is_null());
     let (stored, mut extra) = parse::<StoredWorker<'static>>(fields, &FIELDS)?;
-    let heartbeat = beat.as_ref().and_then(|beat| heartbeat::read_within_another(beat).ok());
-    if let (Some(beat), None) = (beat, &heartbeat) {
-        extra.insert(HEARTBEAT.into(), beat.to_string());
+    let heartbeat = stored_heartbeat.as_ref().and_then(|value| heartbeat::read_within_another(value).ok());
+    if let (Some(stored_heartbeat), None) = (stored_heartbeat, &heartbeat) {
+        extra.insert(HEARTBEAT.into(), stored_heartbeat.to_string());
     }
     Ok(WorkerRecord {
         id,

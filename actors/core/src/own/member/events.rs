@@ -37,7 +37,7 @@ pub enum Event {
     /// Write this for all workers.
     Notice(Notice),
     /// There is a new heartbeat: a worker with a long lease renews it with that.
-    Beat,
+    RenewNow,
     /// Read the assignment now: there is something new in it.
     ReadFleet,
     /// Release everything, and leave the fleet.

@@ -10,7 +10,7 @@ use crate::own::terms::Terms;
 use crate::time::BootTime;
 
 /// A renewal waits this much longer for a heartbeat, so that one write is both.
-const BEHIND_BEAT: Duration = Duration::from_secs(1);
+const BEHIND_HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// The lease of the present session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,9 +80,9 @@ impl Member {
                 }
                 self.lease = Some(Lease { until: Terms::deadline(sent, record.lease) });
                 // Where there are heartbeats, those renew it: the timer waits a moment for them.
-                let behind_beat =
-                    if record.heartbeat.is_some() && self.is_quiet() { BEHIND_BEAT } else { Duration::ZERO };
-                self.renew_at = sent.saturating_add(record.renew).saturating_add(behind_beat);
+                let behind_heartbeat =
+                    if record.heartbeat.is_some() && self.is_quiet() { BEHIND_HEARTBEAT } else { Duration::ZERO };
+                self.renew_at = sent.saturating_add(record.renew).saturating_add(behind_heartbeat);
                 self.record = record;
             }
             Err(CallError::Conflict) if self.lease.is_some() => {

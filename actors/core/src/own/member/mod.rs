@@ -150,8 +150,8 @@ impl Member {
                 self.take_notice(notice, &mut effects);
                 self.may_swap = true;
             }
-            Event::Beat if self.lease.is_some() && self.is_quiet() => self.renew_at = now,
-            Event::Beat => {}
+            Event::RenewNow if self.lease.is_some() && self.is_quiet() => self.renew_at = now,
+            Event::RenewNow => {}
             Event::ReadFleet => self.read_fleet_at = now,
             Event::Leave => self.on_leave(&mut effects),
             Event::Ended if self.leaving != Leaving::No => {

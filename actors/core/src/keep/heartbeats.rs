@@ -12,16 +12,16 @@ use crate::time::{Monotonic, Timestamp};
 
 /// The first heartbeat comes this soon after the start, or after its period if that is shorter: by then most APIs have been
 /// probed.
-pub const FIRST_BEAT_AFTER: Duration = Duration::from_secs(10);
+pub const FIRST_HEARTBEAT_AFTER: Duration = Duration::from_secs(10);
 
 /// A heartbeat without an answer for this long is given up. The timeouts of the adapters are shorter.
-pub const BEAT_MAX: Duration = Duration::from_secs(30);
+pub const HEARTBEAT_MAX: Duration = Duration::from_secs(30);
 
 /// While the store is down, a heartbeat that failed is tried again after this.
-const BEAT_AGAIN_AFTER: Duration = Duration::from_secs(10);
+const HEARTBEAT_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug)]
-pub(super) struct Beats {
+pub(super) struct HeartbeatSchedule {
     is_on: bool,
     /// `None` with `run --once`.
     pub(super) period: Option<Duration>,
@@ -39,7 +39,7 @@ pub(super) struct Beats {
     throttle: LogThrottle,
 }
 
-impl Beats {
+impl HeartbeatSchedule {
     /// `period`: `None` means that no heartbeat is written; `once`: there is one, at the end.
     pub(super) fn new(period: Option<Duration>, once: bool, now: Monotonic, wall: Timestamp) -> Self {
         let is_on = period.is_some();
@@ -47,7 +47,7 @@ impl Beats {
         Self {
             is_on,
             period,
-            due: period.and_then(|period| now.checked_add(period.min(FIRST_BEAT_AFTER))),
+            due: period.and_then(|period| now.checked_add(period.min(FIRST_HEARTBEAT_AFTER))),
             under_way_since: None,
             failed_at: None,
             is_last: false,
@@ -75,7 +75,7 @@ impl Beats {
     /// Whether one is due. One that is due while another is in flight is skipped, and a stall makes no burst.
     pub(super) fn take_due(&mut self, now: Monotonic, store_is_in_trouble: bool) -> bool {
         let failed_at = self.failed_at.filter(|_| store_is_in_trouble && self.period.is_some());
-        let is_tried_again = failed_at.is_some_and(|at| now.saturating_sub(at) >= BEAT_AGAIN_AFTER);
+        let is_tried_again = failed_at.is_some_and(|at| now.saturating_sub(at) >= HEARTBEAT_AGAIN_AFTER);
         (self.is_due(now) || is_tried_again) && self.under_way_since.is_none()
     }
 
