@@ -20,7 +20,7 @@ use api_health_actors::leases::Leases;
 use api_health_actors::ports::{Clock, ConfigSource, HistoryStore, Notifier, StateStore, StoreError};
 use api_health_actors::supervisor::LeaseParts;
 use api_health_actors::system::{Options, World};
-use api_health_core::ConfigIssue;
+use api_health_core::ConfigFault;
 use api_health_core::own::member::Member;
 use api_health_core::own::records::WorkerRecord;
 use api_health_core::own::shards::SHARDS;
@@ -199,15 +199,15 @@ impl App {
             let client = Client::new(None).map_err(AppError::Internal)?;
             return Ok(self.by_settings(client));
         };
-        let issue = |why: String| {
-            AppError::Configuration(vec![ConfigIssue {
+        let fault = |why: String| {
+            AppError::Configuration(vec![ConfigFault {
                 location: "[probe] extra_roots".into(),
                 what: path.display().to_string(),
                 why,
                 remedy: "the path of a PEM file with at least one certificate".into(),
             }])
         };
-        Ok(self.by_settings(Client::with_roots_of(path).map_err(issue)?))
+        Ok(self.by_settings(Client::with_roots_of(path).map_err(fault)?))
     }
 
     fn by_settings(&self, client: Client) -> Client {

@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use api_health_core::ConfigIssue;
+use api_health_core::ConfigFault;
 
 use crate::probe::trust;
 use crate::settings::{keys, proxy};
@@ -55,15 +55,15 @@ pub fn why_missing(name: &str) -> String {
 }
 
 /// A fault for each variable that is read and is not UTF-8. Its value is not shown: it may be a secret.
-pub fn faults() -> Vec<ConfigIssue> {
+pub fn faults() -> Vec<ConfigFault> {
     faults_of(std::env::vars_os())
 }
 
-fn faults_of(all: impl Iterator<Item = (OsString, OsString)>) -> Vec<ConfigIssue> {
+fn faults_of(all: impl Iterator<Item = (OsString, OsString)>) -> Vec<ConfigFault> {
     let unread = all.filter(|(name, value)| is_read(name.as_bytes()) && value.to_str().is_none());
     let mut names: Vec<String> = unread.map(|(name, _)| name.to_string_lossy().into_owned()).collect();
     names.sort_unstable();
-    let fault = |name: String| ConfigIssue {
+    let fault = |name: String| ConfigFault {
         location: format!("environment variable {name}"),
         what: "its value".into(),
         why: "is not UTF-8".into(),

@@ -1,7 +1,7 @@
 //! Why a table or a file did not do what it was asked, by who must act next; and the same as the two ports say it.
 
 use api_health_actors::ports::{SourceError, StoreError};
-use api_health_core::{ConfigIssue, text};
+use api_health_core::{ConfigFault, text};
 
 /// The most characters of somebody else's message that are passed on.
 const MESSAGE_CHARS_MAX: usize = 200;
@@ -41,7 +41,7 @@ impl From<Fault> for SourceError {
         match fault {
             Fault::Wait { place, what } => Self::Unavailable(format!("{place} {what}")),
             Fault::Person { place, what, remedy } => {
-                Self::Misconfigured(ConfigIssue { location: place, what: "this source".into(), why: what, remedy })
+                Self::Misconfigured(ConfigFault { location: place, what: "this source".into(), why: what, remedy })
             }
         }
     }

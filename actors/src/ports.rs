@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use api_health_core::history::{HistoryItem, HistorySlot, Series};
 use api_health_core::network::{Ballot, Way};
-use api_health_core::{Alert, ApiConfig, ApiId, ApiState, ConfigIssue, Heartbeat, Observation, Timestamp};
+use api_health_core::{Alert, ApiConfig, ApiId, ApiState, ConfigFault, Heartbeat, Observation, Timestamp};
 
 pub use api_health_core::store::{CommitError, CommitLimits, StateWrite, StoreError};
 use futures_util::future::{BoxFuture, LocalBoxFuture};
@@ -239,7 +239,7 @@ pub struct LoadedConfigs {
 pub struct RefusedRow {
     /// Its id, if that is valid.
     pub api_id: Option<ApiId>,
-    pub issues: Vec<ConfigIssue>,
+    pub faults: Vec<ConfigFault>,
 }
 
 /// Why a source could not be read.
@@ -248,7 +248,7 @@ pub enum SourceError {
     /// Waiting may help: unreachable, throttled, half written.
     Unavailable(String),
     /// A person must act: no such table or file, no permission, not TOML.
-    Misconfigured(ConfigIssue),
+    Misconfigured(ConfigFault),
 }
 
 impl fmt::Display for NotifyError {
@@ -264,7 +264,7 @@ impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unavailable(what) => f.write_str(what),
-            Self::Misconfigured(issue) => issue.fmt(f),
+            Self::Misconfigured(fault) => fault.fmt(f),
         }
     }
 }

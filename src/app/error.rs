@@ -3,7 +3,7 @@
 use std::fmt;
 
 use api_health_actors::ports::{SourceError, StoreError};
-use api_health_core::ConfigIssue;
+use api_health_core::ConfigFault;
 
 use crate::exit::Exit;
 
@@ -11,7 +11,7 @@ use crate::exit::Exit;
 #[derive(Debug)]
 pub enum AppError {
     /// What they wrote is bad; every fault.
-    Configuration(Vec<ConfigIssue>),
+    Configuration(Vec<ConfigFault>),
     /// No source of configs can be read, and a person must mend that.
     BadConfigs(String),
     /// Something outside is not there, and what to do about it.
@@ -39,10 +39,10 @@ impl AppError {
 impl fmt::Display for AppError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Configuration(issues) => {
-                for (index, issue) in issues.iter().enumerate() {
+            Self::Configuration(faults) => {
+                for (index, fault) in faults.iter().enumerate() {
                     let separator = if index == 0 { "" } else { "; " };
-                    write!(f, "{separator}{issue}")?;
+                    write!(f, "{separator}{fault}")?;
                 }
                 Ok(())
             }
@@ -65,7 +65,7 @@ impl From<SourceError> for AppError {
     fn from(error: SourceError) -> Self {
         match error {
             SourceError::Unavailable(what) => Self::Unavailable(what),
-            SourceError::Misconfigured(issue) => Self::Configuration(vec![issue]),
+            SourceError::Misconfigured(fault) => Self::Configuration(vec![fault]),
         }
     }
 }

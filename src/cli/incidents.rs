@@ -9,7 +9,7 @@ use api_health_actors::ports::HistoryStore;
 use api_health_core::history::note::{AUTHOR_CHARS_MAX, NOTE_CHARS_MAX, NOTES_MAX};
 use api_health_core::history::{HistorySlot, Note, NoteKind, Series, Story, UtcMonth};
 use api_health_core::incident::Incident;
-use api_health_core::{ApiState, ConfigIssue, Timestamp};
+use api_health_core::{ApiState, ConfigFault, Timestamp};
 use clap::ValueEnum;
 use serde_json::json;
 
@@ -170,8 +170,8 @@ async fn notes_on(history: &dyn HistoryStore, incident_id: &str) -> Result<Vec<N
     Ok(Note::all(&history.read(series, slots, READ_MAX).await?))
 }
 
-fn fault(what: &str, why: &str, remedy: &str) -> ConfigIssue {
-    ConfigIssue { location: "incidents".into(), what: what.into(), why: why.into(), remedy: remedy.into() }
+fn fault(what: &str, why: &str, remedy: &str) -> ConfigFault {
+    ConfigFault { location: "incidents".into(), what: what.into(), why: why.into(), remedy: remedy.into() }
 }
 
 async fn note(app: &App, args: &NoteArgs, out: &Out) -> Result<Exit, AppError> {

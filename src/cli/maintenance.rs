@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use api_health_core::maintenance::{Maintenance, NOTE_CHARS_MAX, Selection, WINDOW_MAX};
-use api_health_core::{ApiConfig, ApiState, ConfigIssue, Timestamp, maintenance};
+use api_health_core::{ApiConfig, ApiState, ConfigFault, Timestamp, maintenance};
 use serde_json::{Value, json};
 
 use super::alerts::owner::{NO_MAINTENANCE, Owner};
@@ -38,8 +38,8 @@ pub(super) async fn run(app: &App, command: &MaintenanceCommand, out: &Out) -> R
     }
 }
 
-fn fault(what: impl Into<String>, why: &str, remedy: impl Into<String>) -> ConfigIssue {
-    ConfigIssue { location: "maintenance".into(), what: what.into(), why: why.into(), remedy: remedy.into() }
+fn fault(what: impl Into<String>, why: &str, remedy: impl Into<String>) -> ConfigFault {
+    ConfigFault { location: "maintenance".into(), what: what.into(), why: why.into(), remedy: remedy.into() }
 }
 
 fn read_span(written: &str) -> Result<Duration, AppError> {

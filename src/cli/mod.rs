@@ -31,7 +31,7 @@ mod wrap;
 
 use std::path::Path;
 
-use api_health_core::ConfigIssue;
+use api_health_core::ConfigFault;
 use clap::{CommandFactory, Parser};
 
 use crate::app::{App, AppError};
@@ -155,7 +155,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
 ///
 /// # Errors
 /// Every fault of both, all at once.
-fn settings_in_force(file: Option<&Path>) -> Result<LoadedSettings, Vec<ConfigIssue>> {
+fn settings_in_force(file: Option<&Path>) -> Result<LoadedSettings, Vec<ConfigFault>> {
     let mut faults = environment::faults();
     match load::load(file, Path::new(""), &environment::get) {
         Ok(loaded) if faults.is_empty() => Ok(loaded),
@@ -185,9 +185,9 @@ fn log_of(command: &Command, set: &LogSettings) -> LogSettings {
 /// Says what went wrong, all of it, on standard error.
 fn report(error: &AppError) {
     match error {
-        AppError::Configuration(issues) => {
-            for issue in issues {
-                note(&format!("error: {issue}"));
+        AppError::Configuration(faults) => {
+            for fault in faults {
+                note(&format!("error: {fault}"));
             }
         }
         other => note(&format!("error: {other}")),

@@ -51,7 +51,7 @@ async fn target(app: &App, target: &str) -> Result<(Arc<ApiConfig>, bool), AppEr
             return Ok((Arc::clone(&found.config), true));
         }
         if let Some(refused) = checked.refused(target) {
-            return Err(AppError::Configuration(refused.row.issues.clone()));
+            return Err(AppError::Configuration(refused.row.faults.clone()));
         }
         if looks_like_url {
             for (source, why) in &checked.unreadable {
@@ -69,7 +69,7 @@ async fn target(app: &App, target: &str) -> Result<(Arc<ApiConfig>, bool), AppEr
     let rows = urls::rows(&[target.to_owned()]);
     match rows.first().map(|row| app.rules.check(row)) {
         Some(Ok(config)) => Ok((Arc::new(config), false)),
-        Some(Err(refused)) => Err(AppError::Configuration(refused.issues)),
+        Some(Err(refused)) => Err(AppError::Configuration(refused.faults)),
         None => Err(AppError::Internal("a URL gave no row".into())), // cannot be: there is one for each URL
     }
 }

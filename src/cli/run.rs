@@ -174,7 +174,7 @@ fn check_urls(app: &App, urls: &[String]) -> Result<(), AppError> {
     if refused.is_empty() {
         return Ok(());
     }
-    Err(AppError::Configuration(refused.into_iter().flat_map(|row| row.issues).collect()))
+    Err(AppError::Configuration(refused.into_iter().flat_map(|row| row.faults).collect()))
 }
 
 fn announce(report: &LoadReport) {

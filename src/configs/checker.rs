@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use api_health_actors::ports::{LoadedConfigs, RefusedRow};
-use api_health_core::{Alerting, ApiConfig, ApiId, ConfigIssue, Timestamp};
+use api_health_core::{Alerting, ApiConfig, ApiId, ConfigFault, Timestamp};
 
 use super::fields;
 use super::raw::RawRow;
 use super::schedules::ScheduleCache;
 use super::secrets::Noting;
-use super::validate::{ISSUES_PER_SOURCE_MAX, RowRules, place};
+use super::validate::{FAULTS_PER_SOURCE_MAX, RowRules, place};
 use super::values::{ValueFault, quote};
 
 /// What was read so far.
@@ -24,7 +24,7 @@ pub struct Checker<'a> {
     alerting: Arc<Alerting>,
     now: Timestamp,
     rows: Vec<CheckedRow>,
-    issues: usize,
+    faults: usize,
 }
 
 struct CheckedRow {
@@ -38,7 +38,7 @@ impl<'a> Checker<'a> {
     pub fn new(rules: &'a RowRules) -> Self {
         let secrets = Noting::new(rules.secrets.as_ref());
         let (schedules, now) = (ScheduleCache::default(), rules.clock.now());
-        Self { rules, secrets, schedules, alerting: Arc::default(), now, rows: Vec::new(), issues: 0 }
+        Self { rules, secrets, schedules, alerting: Arc::default(), now, rows: Vec::new(), faults: 0 }
     }
 
     /// The next row.
@@ -48,11 +48,11 @@ impl<'a> Checker<'a> {
             Ok(config) if config.alerting == self.alerting => config.alerting = Arc::clone(&self.alerting),
             Ok(config) => self.alerting = Arc::clone(&config.alerting),
             Err(refused) => {
-                if self.issues >= ISSUES_PER_SOURCE_MAX {
-                    refused.issues.truncate(1);
-                    refused.issues.shrink_to_fit();
+                if self.faults >= FAULTS_PER_SOURCE_MAX {
+                    refused.faults.truncate(1);
+                    refused.faults.shrink_to_fit();
                 }
-                self.issues += refused.issues.len();
+                self.faults += refused.faults.len();
             }
         }
         let result = result.map(Arc::new);
@@ -77,7 +77,7 @@ impl<'a> Checker<'a> {
     /// Forgets all rows but the first ones.
     pub fn truncate(&mut self, rows: usize) {
         self.rows.truncate(rows);
-        self.issues = self.rows.iter().filter_map(|row| row.result.as_ref().err()).map(|row| row.issues.len()).sum();
+        self.faults = self.rows.iter().filter_map(|row| row.result.as_ref().err()).map(|row| row.faults.len()).sum();
     }
 
     /// What they mean, and the files that secrets were taken from. Rows that share an id are all refused, each naming the others.
@@ -87,11 +87,11 @@ impl<'a> Checker<'a> {
         for (index, row) in self.rows.into_iter().enumerate() {
             match (row.result, duplicates.remove(&index)) {
                 (Ok(config), None) => loaded.good.push(config),
-                (Ok(config), Some(issue)) => {
-                    loaded.refused.push(RefusedRow { api_id: Some(config.api_id.clone()), issues: vec![issue] });
+                (Ok(config), Some(fault)) => {
+                    loaded.refused.push(RefusedRow { api_id: Some(config.api_id.clone()), faults: vec![fault] });
                 }
-                (Err(mut refused), issue) => {
-                    refused.issues.splice(..0, issue);
+                (Err(mut refused), fault) => {
+                    refused.faults.splice(..0, fault);
                     loaded.refused.push(refused);
                 }
             }
@@ -101,7 +101,7 @@ impl<'a> Checker<'a> {
 }
 
 /// The fault of each row whose id another row has as well.
-fn duplicates(rows: &[CheckedRow]) -> HashMap<usize, ConfigIssue> {
+fn duplicates(rows: &[CheckedRow]) -> HashMap<usize, ConfigFault> {
     let mut first: HashMap<&str, usize> = HashMap::with_capacity(rows.len());
     let mut of_id: HashMap<&str, Vec<usize>> = HashMap::new();
     for (index, row) in rows.iter().enumerate() {
@@ -113,7 +113,7 @@ fn duplicates(rows: &[CheckedRow]) -> HashMap<usize, ConfigIssue> {
             Entry::Occupied(entry) => of_id.entry(api_id).or_insert_with(|| vec![*entry.get()]).push(index),
         }
     }
-    let issue = |api_id: &str, index: usize, duplicates: &[usize]| {
+    let fault = |api_id: &str, index: usize, duplicates: &[usize]| {
         let others = duplicates.iter().filter(|other| **other != index).map(|other| &*rows[*other].location);
         let others = others.take(3).collect::<Vec<_>>().join(" and ");
         let more = if duplicates.len() > 4 { " and elsewhere" } else { "" };
@@ -122,7 +122,7 @@ fn duplicates(rows: &[CheckedRow]) -> HashMap<usize, ConfigIssue> {
         ValueFault::new(quote(api_id), why, "another api_id in all but one of them").at(location)
     };
     let of_one = |(api_id, duplicates): (&str, Vec<usize>)| {
-        duplicates.iter().map(|index| (*index, issue(api_id, *index, &duplicates))).collect::<Vec<_>>()
+        duplicates.iter().map(|index| (*index, fault(api_id, *index, &duplicates))).collect::<Vec<_>>()
     };
     of_id.into_iter().flat_map(of_one).collect()
 }

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use api_health_actors::ports::SourceError;
-use api_health_core::ConfigIssue;
+use api_health_core::ConfigFault;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
@@ -77,7 +77,7 @@ pub fn read_regular(path: &Path) -> Result<String, SourceError> {
 ///
 /// # Errors
 /// It is a pipe or a device.
-pub fn regular(path: &Path) -> Result<(), ConfigIssue> {
+pub fn regular(path: &Path) -> Result<(), ConfigFault> {
     match std::fs::metadata(path) {
         Ok(found) if !found.is_file() && !found.is_dir() => {
             let fault = ValueFault::new("the file", "is a pipe or a device", "the path of a regular file");
@@ -191,11 +191,11 @@ fn not_toml(name: &str, faults: &[SyntaxFault]) -> SourceError {
     let Some(first) = faults.first() else {
         return SourceError::Unavailable(format!("{name}: is not TOML")); // cannot be: there is at least one fault
     };
-    SourceError::Misconfigured(syntax_issue(name, first, faults.len() - 1))
+    SourceError::Misconfigured(syntax_fault(name, first, faults.len() - 1))
 }
 
-/// A syntax fault as an issue; `more` is how many others are not reported.
-pub fn syntax_issue(name: &str, fault: &SyntaxFault, more: usize) -> ConfigIssue {
+/// A syntax fault as one of a config; `more` is how many others are not reported.
+pub fn syntax_fault(name: &str, fault: &SyntaxFault, more: usize) -> ConfigFault {
     let also = match more {
         0 => String::new(),
         1 => ", and one more fault below".to_owned(),

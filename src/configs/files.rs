@@ -248,13 +248,13 @@ fn load(paths: &[PathBuf], rules: &RowRules, seen: &mut Seen) -> Result<LoadedCo
     seen.secrets = secrets;
     (loaded.partial_rows, loaded.is_fresh) = (cut, is_any_fresh);
     loaded.refused.extend(faults.into_iter().map(|fault| {
-        let issue = match fault {
-            SourceError::Misconfigured(issue) => issue,
+        let fault = match fault {
+            SourceError::Misconfigured(fault) => fault,
             SourceError::Unavailable(why) => {
                 ValueFault::new(why, "may pass", "nothing: it is read again").at(name_of(paths))
             }
         };
-        RefusedRow { api_id: None, issues: vec![issue] }
+        RefusedRow { api_id: None, faults: vec![fault] }
     }));
     Ok(loaded)
 }

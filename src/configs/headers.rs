@@ -114,7 +114,7 @@ mod tests {
         HEADERS.parse(value, context)
     }
 
-    fn issues(value: &Value) -> Vec<String> {
+    fn faults(value: &Value) -> Vec<String> {
         let faults = parsed(value).err().unwrap_or_default();
         faults.into_iter().map(|fault| fault.at("headers").to_string()).collect()
     }
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn each_fault_is_told_and_no_value() {
-        let all = issues(&json!({
+        let all = faults(&json!({
             "Authorization: Bearer hunter2": "",
             "Connection": "close",
             "TRANSFER-ENCODING": "chunked",
@@ -142,7 +142,7 @@ mod tests {
             "X-G": "x".repeat(8193),
             "": "",
         }));
-        assert!(all.iter().all(|issue| !issue.contains("hunter2") && !issue.contains("nter2")), "{all:#?}");
+        assert!(all.iter().all(|fault| !fault.contains("hunter2") && !fault.contains("nter2")), "{all:#?}");
         for expected in [
             "headers: the header name \"Authorization…\" has the character ':'; write letters, digits and - alone",
             "headers: the header Connection is set by the HTTP client itself; write nothing: remove it",
@@ -155,9 +155,9 @@ mod tests {
             "headers.X-G: the text has 8193 bytes, more than 8192; write a shorter one",
             "headers: a header name has 0 characters; write a name of 1 to 256",
         ] {
-            assert!(all.iter().any(|issue| issue == expected), "{expected}\n{all:#?}");
+            assert!(all.iter().any(|fault| fault == expected), "{expected}\n{all:#?}");
         }
         assert_eq!(all.len(), 11);
-        assert_eq!(issues(&json!(["a"])), ["headers: a list is not a table; write a name and a text for each header"]);
+        assert_eq!(faults(&json!(["a"])), ["headers: a list is not a table; write a name and a text for each header"]);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use api_health_actors::ports::{Clock, LoadedConfigs, RefusedRow};
 use api_health_core::assertion::Assertion;
-use api_health_core::{ApiConfig, ConfigIssue, IpFamily, Method, Schedule, Timestamp};
+use api_health_core::{ApiConfig, ConfigFault, IpFamily, Method, Schedule, Timestamp};
 use serde_json::Value;
 
 use super::alerting;
@@ -26,9 +26,9 @@ use super::values::{ValueFault, bounded, quote};
 use crate::probe::guard::Allowed;
 
 /// The most faults that are reported of one row; further ones are counted.
-pub const ISSUES_PER_ROW_MAX: usize = 50;
+pub const FAULTS_PER_ROW_MAX: usize = 50;
 /// The most faults that are reported of all rows of one source; past that, only the first of each bad row.
-pub const ISSUES_PER_SOURCE_MAX: usize = 10_000;
+pub const FAULTS_PER_SOURCE_MAX: usize = 10_000;
 /// By what rules rows are read.
 #[derive(Clone)]
 pub struct RowRules {
@@ -78,7 +78,7 @@ impl RowRules {
     ) -> Result<ApiConfig, RefusedRow> {
         let place = place(&row.location, row.api_id());
         let context = Context { secrets, schedules, now, folder: Path::new(""), allowed: &self.allowed };
-        let mut reader = RowReader { row, place, context, issues: Vec::new(), more: 0 };
+        let mut reader = RowReader { row, place, context, faults: Vec::new(), more: 0 };
         let d = &self.defaults;
         reader.unknown_fields();
         let api_id = reader.required(&fields::API_ID);
@@ -112,7 +112,7 @@ impl RowRules {
         );
         alerting.maintenance.extend(d.maintenance.of(&tags).cloned());
         match (api_id, target, schedule) {
-            (Some(api_id), Some(target), Some(schedule)) if reader.issues.is_empty() => Ok(ApiConfig {
+            (Some(api_id), Some(target), Some(schedule)) if reader.faults.is_empty() => Ok(ApiConfig {
                 name: name.map_or_else(|| api_id.shared(), Into::into),
                 api_id,
                 url: target.url,
@@ -138,8 +138,8 @@ impl RowRules {
                 asking,
             }),
             (api_id, ..) => {
-                bounded(&mut reader.issues, ISSUES_PER_ROW_MAX, reader.more, "row", &row.location);
-                Err(RefusedRow { api_id, issues: reader.issues })
+                bounded(&mut reader.faults, FAULTS_PER_ROW_MAX, reader.more, "row", &row.location);
+                Err(RefusedRow { api_id, faults: reader.faults })
             }
         }
     }
@@ -156,29 +156,29 @@ pub(super) struct RowReader<'a> {
     pub(super) row: &'a RawRow,
     place: String,
     pub(super) context: Context<'a>,
-    issues: Vec<ConfigIssue>,
-    /// Faults that are counted and not in `issues`.
+    faults: Vec<ConfigFault>,
+    /// Faults that are counted and not in `faults`.
     more: usize,
 }
 
 impl<'a> RowReader<'a> {
     pub(super) fn push(&mut self, field: &str, fault: ValueFault) {
         let place = place(&self.row.location.of_field(field), self.row.api_id());
-        self.issues.push(fault.at(format!("{place}: {field}")));
+        self.faults.push(fault.at(format!("{place}: {field}")));
     }
 
     fn unknown_fields(&mut self) {
         let row = self.row;
         for name in row.fields.keys().filter(|name| !FIELDS.iter().any(|f| f.name == name.as_str())) {
             // Suggesting a name for each of a million unknown fields would take minutes.
-            if self.issues.len() >= ISSUES_PER_ROW_MAX {
+            if self.faults.len() >= FAULTS_PER_ROW_MAX {
                 self.more += 1;
                 continue;
             }
             let known = || format!("one of {}", FIELDS.iter().map(|f| f.name).collect::<Vec<_>>().join(", "));
             let nearest = fields::nearest(name).map(str::to_owned);
             let fault = ValueFault::unknown(format!("the field {}", quote(name)), nearest, known);
-            self.issues.push(fault.at(place(&row.location.of_field(name), row.api_id())));
+            self.faults.push(fault.at(place(&row.location.of_field(name), row.api_id())));
         }
     }
 
@@ -192,7 +192,7 @@ impl<'a> RowReader<'a> {
         if !self.row.fields.contains_key(field.name) {
             let remedy = format!("{} = {}, with your own value", field.name, field.example);
             let fault = ValueFault::new(format!("the field {}", field.name), "is missing", remedy);
-            self.issues.push(fault.at(&self.place));
+            self.faults.push(fault.at(&self.place));
         }
         self.get(field)
     }
@@ -241,14 +241,14 @@ impl<'a> RowReader<'a> {
 
     /// The three fields that say when, and the defaults.
     fn schedule(&mut self, defaults: &ApiDefaults) -> Option<Arc<Schedule>> {
-        let before = self.issues.len();
+        let before = self.faults.len();
         let expression = self.get(&fields::SCHEDULE);
         let zone = self.get(&fields::TIMEZONE);
         let interval = self.get(&fields::INTERVAL_SECONDS);
         if let Some((field, fault)) = check_conflicts(&self.row.fields, defaults) {
             self.push(field, fault);
         }
-        if self.issues.len() > before {
+        if self.faults.len() > before {
             return None;
         }
         let schedules = &mut *self.context.schedules;

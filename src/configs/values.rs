@@ -1,6 +1,6 @@
 //! What is wrong with a value, in the terms of the person who wrote it: what, why, and what to write instead.
 
-use api_health_core::ConfigIssue;
+use api_health_core::ConfigFault;
 use serde_json::Value;
 
 /// How much of a bad value is quoted.
@@ -35,9 +35,9 @@ impl ValueFault {
     }
 
     /// The same with its place.
-    pub fn at(self, location: impl Into<String>) -> ConfigIssue {
+    pub fn at(self, location: impl Into<String>) -> ConfigFault {
         let location = location.into() + &self.inside;
-        ConfigIssue { location, what: self.what, why: self.why, remedy: self.remedy }
+        ConfigFault { location, what: self.what, why: self.why, remedy: self.remedy }
     }
 }
 
@@ -47,13 +47,13 @@ impl From<ValueFault> for Vec<ValueFault> {
     }
 }
 
-/// Keeps the first `most` of `issues`, and says how many more there are: those that are cut off, and `more` beside them.
-pub fn bounded(issues: &mut Vec<ConfigIssue>, most: usize, more: usize, source: &str, location: &str) {
-    let more = more + issues.len().saturating_sub(most);
+/// Keeps the first `most` of `faults`, and says how many more there are: those that are cut off, and `more` beside them.
+pub fn bounded(faults: &mut Vec<ConfigFault>, most: usize, more: usize, source: &str, location: &str) {
+    let more = more + faults.len().saturating_sub(most);
     if more > 0 {
-        issues.truncate(most);
+        faults.truncate(most);
         let remedy = format!("the {source} again");
-        issues.push(ValueFault::new(format!("{more} more faults"), "are not listed", remedy).at(location));
+        faults.push(ValueFault::new(format!("{more} more faults"), "are not listed", remedy).at(location));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api_health_core::{ConfigIssue, Secret};
+use api_health_core::{ConfigFault, Secret};
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -23,16 +23,16 @@ use crate::notify::kinds::KINDS;
 use crate::notify::posted::check::{self, ChannelFault};
 
 /// The most faults that are told of all channels.
-const ISSUES_MAX: usize = 50;
+const FAULTS_MAX: usize = 50;
 
 /// The channels that are written, what of them has to be read again, and all that is wrong with them.
 pub(super) fn read(reader: &mut SettingsReader<'_>) -> (Vec<ChannelSettings>, BTreeMap<String, InFiles>) {
     let file = reader.file;
-    let before = reader.issues.len();
+    let before = reader.faults.len();
     let (mut channels, mut in_files) = (Vec::<ChannelSettings>::new(), BTreeMap::new());
     let mut names = BTreeSet::new();
     for raw in &file.channels {
-        let faults_before = reader.issues.len();
+        let faults_before = reader.faults.len();
         let channel = OneChannel { raw, reader: &mut *reader }.read();
         let Some(channel) = channel else { continue };
         let mut one_each = match channel.kind == &email::KIND {
@@ -43,7 +43,7 @@ pub(super) fn read(reader: &mut SettingsReader<'_>) -> (Vec<ChannelSettings>, BT
             let fault = ValueFault::new(quote(&channel.name), "is the name of another channel", "another name");
             let origin = origin_of(raw, "name", reader);
             reader.fault(&format!("{CHANNELS}.name"), &origin, fault);
-        } else if reader.issues.len() == faults_before {
+        } else if reader.faults.len() == faults_before {
             for channel in &one_each {
                 let origin = Origin::File(file.path.clone(), raw.line);
                 let key = format!("{CHANNELS}.{}", channel.name).into();
@@ -61,9 +61,9 @@ pub(super) fn read(reader: &mut SettingsReader<'_>) -> (Vec<ChannelSettings>, BT
             break;
         }
     }
-    let mut issues: Vec<ConfigIssue> = reader.issues.split_off(before);
-    bounded(&mut issues, ISSUES_MAX, 0, "file", &file.path.display().to_string());
-    reader.issues.extend(issues);
+    let mut faults: Vec<ConfigFault> = reader.faults.split_off(before);
+    bounded(&mut faults, FAULTS_MAX, 0, "file", &file.path.display().to_string());
+    reader.faults.extend(faults);
     (channels, in_files)
 }
 
@@ -100,9 +100,9 @@ impl OneChannel<'_, '_> {
             }
         }
         let kind = kind?;
-        let before = self.reader.issues.len();
+        let before = self.reader.faults.len();
         let keys = self.keys_of(kind);
-        let are_read = self.reader.issues.len() == before;
+        let are_read = self.reader.faults.len() == before;
         let (named, name) = (name.is_some(), name.unwrap_or_default());
         let channel = ChannelSettings { name, kind, tags, keys, headers, template, success, timeout };
         // A key that is missing or cannot be read is told already.

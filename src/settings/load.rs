@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_core::ConfigIssue;
+use api_health_core::ConfigFault;
 use serde_json::Value;
 
 use super::heartbeat_out;
@@ -55,7 +55,7 @@ pub fn load(
     file: Option<&Path>,
     folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,
-) -> Result<LoadedSettings, Vec<ConfigIssue>> {
+) -> Result<LoadedSettings, Vec<ConfigFault>> {
     load_for(cfg!(feature = "aws"), file, folder, env)
 }
 
@@ -68,8 +68,8 @@ pub fn reload(
     file: Option<&Path>,
     folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,
-) -> Result<LoadedSettings, Vec<ConfigIssue>> {
-    found(file, folder).map_or(Ok(()), |path| regular(&path)).map_err(|issue| vec![issue])?;
+) -> Result<LoadedSettings, Vec<ConfigFault>> {
+    found(file, folder).map_or(Ok(()), |path| regular(&path)).map_err(|fault| vec![fault])?;
     load(file, folder, env)
 }
 
@@ -85,11 +85,11 @@ fn load_for(
     file: Option<&Path>,
     folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,
-) -> Result<LoadedSettings, Vec<ConfigIssue>> {
+) -> Result<LoadedSettings, Vec<ConfigFault>> {
     let file = found(file, folder);
     let raw = file.as_deref().map(RawFile::read).transpose()?.unwrap_or_default();
-    let (settings, effective, issues) = read(has_aws, &raw, env);
-    if issues.is_empty() { Ok(LoadedSettings { settings, effective, file }) } else { Err(issues) }
+    let (settings, effective, faults) = read(has_aws, &raw, env);
+    if faults.is_empty() { Ok(LoadedSettings { settings, effective, file }) } else { Err(faults) }
 }
 
 impl Default for Settings {
@@ -113,13 +113,13 @@ fn read(
     has_aws: bool,
     file: &RawFile,
     env: &dyn Fn(&str) -> Option<String>,
-) -> (Settings, Vec<Effective>, Vec<ConfigIssue>) {
+) -> (Settings, Vec<Effective>, Vec<ConfigFault>) {
     let (secrets, schedules) = (&Surroundings(env), &mut ScheduleCache::default());
     let folder = file.path.parent().unwrap_or(Path::new(""));
     let allowed = &Allowed::default();
     let context = Context { secrets, schedules, now: SOME_MOMENT, folder, allowed };
-    let issues = file.issues.clone();
-    let mut reader = SettingsReader { has_aws, file, env, context, issues, effective: Vec::new() };
+    let faults = file.faults.clone();
+    let mut reader = SettingsReader { has_aws, file, env, context, faults, effective: Vec::new() };
     let (environment, region) = (reader.get(&keys::ENVIRONMENT), reader.optional(&keys::REGION));
     let proxies = Arc::new(proxy::read(&mut reader));
     let store = store(&mut reader);
@@ -149,7 +149,7 @@ fn read(
         });
     }
     proxy::note_variables(&mut reader);
-    (settings, reader.effective, reader.issues)
+    (settings, reader.effective, reader.faults)
 }
 
 /// A write of DynamoDB is paid for, and the heartbeat says that everything is probed; SQLite's own file takes a batch in
@@ -297,9 +297,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE_NAME);
         std::fs::write(&path, file).unwrap();
-        let issues = load_for(false, Some(&path), folder.path(), env).err().unwrap_or_default();
+        let faults = load_for(false, Some(&path), folder.path(), env).err().unwrap_or_default();
         let place = format!("{}, ", path.display());
-        issues.iter().map(|issue| issue.to_string().replace(&place, "")).collect()
+        faults.iter().map(|fault| fault.to_string().replace(&place, "")).collect()
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Settings: file and environment, validated, every issue at once.
+//! Settings: file and environment, validated, every fault at once.
 //!
 //! The environment wins over the file, and the file over the defaults. [`load::load`] also tells where each value came
 //! from; [`show`] prints that.
@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use api_health_core::ConfigIssue;
+use api_health_core::ConfigFault;
 
 pub mod channel_keys;
 pub mod channels;
@@ -70,7 +70,7 @@ impl Settings {
     ///
     /// # Errors
     /// Every fault of both, not only the first.
-    pub fn load(file: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<ConfigIssue>> {
+    pub fn load(file: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<ConfigFault>> {
         load::load(file, Path::new(""), env).map(|loaded| loaded.settings)
     }
 }

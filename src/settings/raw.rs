@@ -4,20 +4,20 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use api_health_actors::ports::SourceError;
-use api_health_core::ConfigIssue;
+use api_health_core::ConfigFault;
 use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::keys::KEYS;
 use crate::configs::field::About;
-use crate::configs::file::{read_text, syntax_issue};
+use crate::configs::file::{read_text, syntax_fault};
 use crate::configs::nearest::nearest;
 use crate::configs::toml_text::{self, Document, start, to_json};
 use crate::configs::values::{ValueFault, bounded, quote, sort_of};
 
 /// The most faults that are reported of one file; further ones are counted.
-const ISSUES_MAX: usize = 50;
+const FAULTS_MAX: usize = 50;
 
 /// The one key that is a list of tables.
 pub(super) const CHANNELS: &str = "notify.channel";
@@ -45,7 +45,7 @@ pub(super) struct RawFile {
     pub(super) sections: BTreeMap<String, usize>,
     pub(super) channels: Vec<RawChannel>,
     /// What is wrong with its keys: those that are not known.
-    pub(super) issues: Vec<ConfigIssue>,
+    pub(super) faults: Vec<ConfigFault>,
 }
 
 impl RawFile {
@@ -53,12 +53,12 @@ impl RawFile {
     ///
     /// # Errors
     /// A file that cannot be read, or what is not TOML.
-    pub(super) fn read(path: &Path) -> Result<Self, Vec<ConfigIssue>> {
+    pub(super) fn read(path: &Path) -> Result<Self, Vec<ConfigFault>> {
         match read_text(path) {
             Ok(text) => Self::parse(path, &text),
-            Err(SourceError::Misconfigured(issue)) => Err(vec![ConfigIssue {
-                remedy: issue.remedy.replace("a file with an [[api]] table for each API", "your settings file"),
-                ..issue
+            Err(SourceError::Misconfigured(fault)) => Err(vec![ConfigFault {
+                remedy: fault.remedy.replace("a file with an [[api]] table for each API", "your settings file"),
+                ..fault
             }]),
             Err(SourceError::Unavailable(why)) => {
                 let fault =
@@ -72,16 +72,16 @@ impl RawFile {
     ///
     /// # Errors
     /// What is not TOML.
-    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Vec<ConfigIssue>> {
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Vec<ConfigFault>> {
         let name = path.display().to_string();
         let document = toml_text::parse(text)
-            .map_err(|faults| faults.iter().map(|f| syntax_issue(&name, f, 0)).collect::<Vec<_>>())?;
-        let mut reader = FileReader { name, document: &document, file: Self::default(), issues: Vec::new(), more: 0 };
+            .map_err(|faults| faults.iter().map(|f| syntax_fault(&name, f, 0)).collect::<Vec<_>>())?;
+        let mut reader = FileReader { name, document: &document, file: Self::default(), faults: Vec::new(), more: 0 };
         reader.table("", &document.table);
-        reader.issues.sort_by_key(|(line, _)| *line);
-        let mut issues: Vec<_> = reader.issues.into_iter().map(|(_, issue)| issue).collect();
-        bounded(&mut issues, ISSUES_MAX, reader.more, "file", &reader.name);
-        Ok(RawFile { path: path.to_owned(), issues, ..reader.file })
+        reader.faults.sort_by_key(|(line, _)| *line);
+        let mut faults: Vec<_> = reader.faults.into_iter().map(|(_, fault)| fault).collect();
+        bounded(&mut faults, FAULTS_MAX, reader.more, "file", &reader.name);
+        Ok(RawFile { path: path.to_owned(), faults, ..reader.file })
     }
 }
 
@@ -90,8 +90,8 @@ struct FileReader<'a> {
     document: &'a Document<'a>,
     file: RawFile,
     /// Each with its line.
-    issues: Vec<(usize, ConfigIssue)>,
-    /// Faults that are counted and not in `issues`.
+    faults: Vec<(usize, ConfigFault)>,
+    /// Faults that are counted and not in `faults`.
     more: usize,
 }
 
@@ -117,7 +117,7 @@ impl FileReader<'_> {
                     self.file.values.insert(dotted, (to_json(other), line));
                 }
                 // A file may have a million keys; to look for what was meant by each would take minutes.
-                _ if self.issues.len() >= ISSUES_MAX => self.more += 1,
+                _ if self.faults.len() >= FAULTS_MAX => self.more += 1,
                 _ => self.push(line, "", unknown(prefix, key.get_ref())),
             }
         }
@@ -165,7 +165,7 @@ impl FileReader<'_> {
     fn push(&mut self, line: usize, key: &str, fault: ValueFault) {
         let separator = if key.is_empty() { "" } else { ": " };
         let location = format!("{}, line {line}{separator}{key}", self.name);
-        self.issues.push((line, fault.at(location)));
+        self.faults.push((line, fault.at(location)));
     }
 }
 

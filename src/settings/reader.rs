@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
-use api_health_core::ConfigIssue;
+use api_health_core::ConfigFault;
 use serde_json::Value;
 
 use super::raw::RawFile;
@@ -53,7 +53,7 @@ pub(super) struct SettingsReader<'a> {
     pub(super) file: &'a RawFile,
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
     pub(super) context: Context<'a>,
-    pub(super) issues: Vec<ConfigIssue>,
+    pub(super) faults: Vec<ConfigFault>,
     pub(super) effective: Vec<Effective>,
 }
 
@@ -119,6 +119,6 @@ impl SettingsReader<'_> {
             Origin::Default => "settings".to_owned(),
             other => other.to_string(),
         };
-        self.issues.push(fault.at(format!("{location}: {name}")));
+        self.faults.push(fault.at(format!("{location}: {name}")));
     }
 }

@@ -10,7 +10,7 @@ use api_health::configs::source::{FileSource, ROWS_MAX, TableSource};
 use api_health::configs::sqlite_table::{ROW_BYTES_MAX, SqliteConfigTable};
 use api_health::configs::toml_text::{RECOVERY_BYTES_MAX, SYNTAX_FAULTS_MAX};
 use api_health::configs::urls;
-use api_health::configs::validate::ISSUES_PER_SOURCE_MAX;
+use api_health::configs::validate::FAULTS_PER_SOURCE_MAX;
 use api_health::settings::load;
 use api_health::sqlite::SqliteFile;
 use api_health_actors::ports::{ConfigSource, SourceError};
@@ -85,9 +85,9 @@ fn the_faults_of_one_source_are_told_up_to_a_bound() {
     // Each row has two faults; past the bound each tells its first.
     let rows: Vec<RawRow> = (0..8_000).map(|_| row(Map::new())).collect();
     let loaded = rules().check_all(&rows);
-    let told: usize = loaded.refused.iter().map(|refused| refused.issues.len()).sum();
+    let told: usize = loaded.refused.iter().map(|refused| refused.faults.len()).sum();
     assert_eq!(loaded.refused.len(), 8_000, "none is left out");
-    assert_eq!(told, ISSUES_PER_SOURCE_MAX + 3_000);
+    assert_eq!(told, FAULTS_PER_SOURCE_MAX + 3_000);
 }
 
 #[test]
@@ -103,8 +103,8 @@ fn a_row_of_sqlite_has_so_many_bytes_at_most() {
     }
     let rows = block_on(table.rows()).unwrap();
     assert!(rows[0].fields["url"].is_string());
-    let issue = rules().check(&rows[1]).unwrap_err().issues[0].to_string();
-    assert!(issue.contains("a row of 2097153 bytes, more than 2097152"), "{issue}");
+    let fault = rules().check(&rows[1]).unwrap_err().faults[0].to_string();
+    assert!(fault.contains("a row of 2097153 bytes, more than 2097152"), "{fault}");
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn so_many_files_of_apis_are_read_at_most() {
     let listed = |count: usize| {
         let list = vec!["\"a.toml\""; count].join(",");
         std::fs::write(folder.path().join("api-health.toml"), format!("[apis]\nfile = [{list}]")).unwrap();
-        load::load(None, folder.path(), &|_| None).err().map(|issues| issues[0].to_string())
+        load::load(None, folder.path(), &|_| None).err().map(|faults| faults[0].to_string())
     };
     assert_eq!(listed(1_000), None);
     let fault = listed(1_001).unwrap();
@@ -159,9 +159,9 @@ fn the_faults_of_a_settings_file_are_told_up_to_a_bound() {
     let folder = tempfile::tempdir().unwrap();
     let junk: String = (0..50_000).map(|n| format!("timeout{n} = 1\n")).collect();
     std::fs::write(folder.path().join("api-health.toml"), junk).unwrap();
-    let issues = load::load(None, folder.path(), &|_| None).unwrap_err();
-    assert_eq!(issues.len(), 51);
-    assert_eq!(issues[50].what, "49950 more faults");
+    let faults = load::load(None, folder.path(), &|_| None).unwrap_err();
+    assert_eq!(faults.len(), 51);
+    assert_eq!(faults[50].what, "49950 more faults");
 }
 
 #[test]
@@ -169,14 +169,14 @@ fn a_setting_has_so_many_characters_at_most() {
     let folder = tempfile::tempdir().unwrap();
     let why = |name: &'static str, value: String| {
         let env = move |asked: &str| (asked == name).then(|| value.clone());
-        load::load(None, folder.path(), &env).err().map(|issues| issues[0].why.clone())
+        load::load(None, folder.path(), &env).err().map(|faults| faults[0].why.clone())
     };
     assert_eq!(why("APP_ENVIRONMENT", "x".repeat(64)), None);
     assert_eq!(why("APP_ENVIRONMENT", "x".repeat(65)).as_deref(), Some("has 65 characters, more than 64"));
     assert_eq!(why("API_HEALTH_LOG", "x".repeat(1_025)).as_deref(), Some("has 1025 characters, more than 1024"));
     let written = |text: &str| {
         std::fs::write(folder.path().join("api-health.toml"), text).unwrap();
-        load::load(None, folder.path(), &|_| None).err().map(|issues| issues[0].why.clone())
+        load::load(None, folder.path(), &|_| None).err().map(|faults| faults[0].why.clone())
     };
     let secret = |bytes| format!("[notify.webhook]\nurl = \"https://a.test/\"\nsecret = \"{}\"", "x".repeat(bytes));
     assert_eq!(written(&secret(1_024)), None);

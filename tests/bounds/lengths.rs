@@ -64,18 +64,18 @@ fn longest() -> Vec<(&'static str, Value, Value)> {
     ]
 }
 
-fn issues(extra: &str, value: Value) -> Vec<String> {
+fn faults(extra: &str, value: Value) -> Vec<String> {
     let mut row_fields = fields(json!({ "api_id": "a", "url": "https://a.test/" }));
     row_fields.insert(extra.into(), value);
     let refused = rules().check(&row(row_fields)).err();
-    refused.map(|refused| refused.issues.iter().map(ToString::to_string).collect()).unwrap_or_default()
+    refused.map(|refused| refused.faults.iter().map(ToString::to_string).collect()).unwrap_or_default()
 }
 
 #[test]
 fn the_longest_of_each_field_is_good_and_one_more_is_refused() {
     for (field, good, too_much) in longest() {
-        assert_eq!(issues(field, good), [""; 0], "{field}");
-        let refused = issues(field, too_much);
+        assert_eq!(faults(field, good), [""; 0], "{field}");
+        let refused = faults(field, too_much);
         assert!(refused.len() == 1 && refused[0].contains(field), "{field}: {refused:?}");
         assert!(refused[0].chars().count() < 1_000, "{field}: {}", refused[0]);
     }
@@ -89,7 +89,7 @@ fn a_time_zone_has_so_many_characters_at_most() {
             json!({ "api_id": "a", "url": "https://a.test/", "schedule": "* * * * *", "timezone": "Z".repeat(chars) }),
         )
     };
-    let why = |chars| rules().check(&row(zone(chars))).unwrap_err().issues[0].why.clone();
+    let why = |chars| rules().check(&row(zone(chars))).unwrap_err().faults[0].why.clone();
     assert_eq!(why(64), "is not the name of a time zone");
     assert_eq!(why(65), "has 65 characters, more than 64");
 }
@@ -101,50 +101,50 @@ fn so_many_records_may_be_expected() {
         rules().check(&row(fields(row_fields)))
     };
     assert!(answers(20).is_ok());
-    assert_eq!(answers(21).unwrap_err().issues[0].why, "is more than 20");
+    assert_eq!(answers(21).unwrap_err().faults[0].why, "is more than 20");
 }
 
 #[test]
 fn what_is_quoted_is_cut_whatever_it_is() {
     let huge = "\u{202e}".repeat(1_000_000);
     for field in FIELDS {
-        for issue in issues(field.name, huge.clone().into()) {
-            assert!(issue.len() < 1_500, "{}: {} bytes", field.name, issue.len());
+        for fault in faults(field.name, huge.clone().into()) {
+            assert!(fault.len() < 1_500, "{}: {} bytes", field.name, fault.len());
         }
-        for issue in issues(field.name, json!({ huge.clone(): huge.clone() })) {
-            assert!(issue.len() < 1_500, "{}: {} bytes", field.name, issue.len());
+        for fault in faults(field.name, json!({ huge.clone(): huge.clone() })) {
+            assert!(fault.len() < 1_500, "{}: {} bytes", field.name, fault.len());
         }
     }
-    let unknown = issues(&huge, Value::Null);
+    let unknown = faults(&huge, Value::Null);
     assert!(unknown.len() == 1 && unknown[0].len() < 1_500, "{} bytes", unknown[0].len());
     assert_eq!(nearest(&"timeout".repeat(100)), None, "what is long is no misspelling, and is not compared");
 }
 
 #[test]
 fn a_url_is_bounded_in_the_form_in_which_it_is_sent() {
-    let found = issues("url", json!(format!("https://a.test/{}", "🦀".repeat(200))));
+    let found = faults("url", json!(format!("https://a.test/{}", "🦀".repeat(200))));
     assert!(found[0].contains("has 2415 characters in the form in which it is sent, more than 2048"), "{found:?}");
 }
 
 #[test]
 fn references_fill_in_no_more_than_the_field_takes() {
     // 1,500 files of 60,000 bytes would be 90 MB.
-    let found = issues("body", json!("${file:/x}".repeat(1_500)));
+    let found = faults("body", json!("${file:/x}".repeat(1_500)));
     assert!(
         found.len() == 1 && found[0].contains("has more than 65536 bytes when its references are filled in"),
         "{found:?}"
     );
     // A name without an end, and more faults than anybody reads.
-    let found = issues("body", json!(format!("${{file:/{}", "x".repeat(5_000))));
+    let found = faults("body", json!(format!("${{file:/{}", "x".repeat(5_000))));
     assert!(found.len() == 1 && found[0].contains("has no \"}\" after it"), "{found:?}");
-    let found = issues("body", json!(format!("${{env:{}}}", "ü".repeat(2_000)).repeat(12)));
-    assert!(found.len() == 10 && found.iter().all(|issue| issue.len() < 1_500), "{} issues", found.len());
+    let found = faults("body", json!(format!("${{env:{}}}", "ü".repeat(2_000)).repeat(12)));
+    assert!(found.len() == 10 && found.iter().all(|fault| fault.len() < 1_500), "{} issues", found.len());
 }
 
 #[test]
 fn the_faults_of_one_row_are_told_up_to_a_bound_and_counted() {
     let junk: Map<String, Value> = (0..100_000).map(|n| (format!("timeout{n}"), Value::Null)).collect();
     let refused = rules().check(&row(junk)).unwrap_err();
-    assert_eq!(refused.issues.len(), api_health::configs::validate::ISSUES_PER_ROW_MAX + 1);
-    assert_eq!(refused.issues.last().unwrap().what, "99952 more faults", "with the two fields that are missing");
+    assert_eq!(refused.faults.len(), api_health::configs::validate::FAULTS_PER_ROW_MAX + 1);
+    assert_eq!(refused.faults.last().unwrap().what, "99952 more faults", "with the two fields that are missing");
 }

@@ -12,7 +12,7 @@ use proptest::sample::select;
 use serde_json::{Value, json};
 
 use crate::bytes::{bytes, text};
-use crate::rows::check_issues;
+use crate::rows::check_faults;
 use crate::{NOW, config, is_clear, rules, soon};
 
 const BEGINNINGS: &[&str] = &[
@@ -100,7 +100,7 @@ proptest! {
         let Value::Object(fields) = json!({ "api_id": "a", "url": "http://a.test/", "assert": all }) else { unreachable!() };
         let api = match soon(|| rules().check(&RawRow { location: "t".into(), fields })) {
             Ok(api) => api,
-            Err(refused) => return check_issues(&refused.issues),
+            Err(refused) => return check_faults(&refused.faults),
         };
         let body = if is_cut { Body::Cut(body) } else { Body::Whole(body) };
         let content = Content { body, url: api.url.clone(), ..Content::default() };

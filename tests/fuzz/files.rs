@@ -7,7 +7,7 @@ use api_health::configs::raw::RawRow;
 use proptest::prelude::*;
 
 use crate::bytes::bytes;
-use crate::rows::{self, ISSUE_CHARS_MAX};
+use crate::rows::{self, FAULT_CHARS_MAX};
 use crate::{config, is_clear, rules, soon};
 
 const WORDS: &[&str] = &[
@@ -67,7 +67,7 @@ proptest! {
         let read = soon(|| file::read_text(on_disk.path()).and_then(|text| file::parse("apis.toml", &text)));
         match read {
             Ok(rows) => rows::check(&rows, &rules().check_all(&rows))?,
-            Err(error) => is_clear(&error.to_string(), ISSUE_CHARS_MAX).map_err(TestCaseError::fail)?,
+            Err(error) => is_clear(&error.to_string(), FAULT_CHARS_MAX).map_err(TestCaseError::fail)?,
         }
     }
 }

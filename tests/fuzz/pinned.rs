@@ -23,8 +23,8 @@ fn a_file_that_is_no_toml_at_all_takes_no_gigabytes() {
 fn a_status_set_that_is_none_is_not_quoted_without_an_end() {
     let mut fields = crate::rows::good();
     fields.insert("expected_status".into(), "ok".repeat(1_000_000).into());
-    let issues = crate::rules().check(&crate::rows::rows(vec![fields])[0]).unwrap_err().issues;
-    assert!(issues.len() == 1 && issues[0].to_string().len() < 1_000, "{} bytes", issues[0].to_string().len());
+    let faults = crate::rules().check(&crate::rows::rows(vec![fields])[0]).unwrap_err().faults;
+    assert!(faults.len() == 1 && faults[0].to_string().len() < 1_000, "{} bytes", faults[0].to_string().len());
 }
 
 #[test]

@@ -1,14 +1,14 @@
-//! Config rows of any shape: each is a good API or is refused with clear issues, and hurts itself alone.
+//! Config rows of any shape: each is a good API or is refused with clear faults, and hurts itself alone.
 
 use api_health::configs::assertions::{ASSERTION_CHARS_MAX, ASSERTIONS_MAX, CERTIFICATE_DAYS_MAX};
 use api_health::configs::fields::{BODY_BYTES_MAX, FIELDS, NAME_CHARS_MAX, TAGS_MAX};
 use api_health::configs::headers;
 use api_health::configs::raw::RawRow;
-use api_health::configs::validate::ISSUES_PER_ROW_MAX;
+use api_health::configs::validate::FAULTS_PER_ROW_MAX;
 use api_health::configs::{file, target, url};
 use api_health_actors::ports::LoadedConfigs;
 use api_health_core::schedule::{Due, Moment, Slot};
-use api_health_core::{ApiConfig, ConfigIssue};
+use api_health_core::{ApiConfig, ConfigFault};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -17,8 +17,8 @@ use serde_json::{Map, Value, json};
 use crate::bytes::{json as any_json, text};
 use crate::{NOW, SECRET, config, is_clear, rules, soon};
 
-/// No issue is longer than this: what is quoted is cut, and what is suggested is of our own words.
-pub const ISSUE_CHARS_MAX: usize = 3_000;
+/// No fault is longer than this: what is quoted is cut, and what is suggested is of our own words.
+pub const FAULT_CHARS_MAX: usize = 3_000;
 
 /// The fields of a row that is good.
 pub fn good() -> Map<String, Value> {
@@ -65,11 +65,11 @@ pub fn fields() -> impl Strategy<Value = Map<String, Value>> {
     prop_oneof![8 => changed, 1 => btree_map(text(), any_json(), 0..8).prop_map(|map| map.into_iter().collect())]
 }
 
-pub fn check_issues(issues: &[ConfigIssue]) -> Result<(), TestCaseError> {
-    prop_assert!(!issues.is_empty() && issues.len() <= ISSUES_PER_ROW_MAX + 2, "{} issues", issues.len());
-    for issue in issues {
-        is_clear(&issue.to_string(), ISSUE_CHARS_MAX).map_err(TestCaseError::fail)?;
-        prop_assert!(!issue.remedy.is_empty() && !issue.why.is_empty(), "{issue:?}");
+pub fn check_faults(faults: &[ConfigFault]) -> Result<(), TestCaseError> {
+    prop_assert!(!faults.is_empty() && faults.len() <= FAULTS_PER_ROW_MAX + 2, "{} issues", faults.len());
+    for fault in faults {
+        is_clear(&fault.to_string(), FAULT_CHARS_MAX).map_err(TestCaseError::fail)?;
+        prop_assert!(!fault.remedy.is_empty() && !fault.why.is_empty(), "{fault:?}");
     }
     Ok(())
 }
@@ -110,7 +110,7 @@ pub fn check(rows: &[RawRow], loaded: &LoadedConfigs) -> Result<(), TestCaseErro
         check_good(api)?;
     }
     for refused in &loaded.refused {
-        check_issues(&refused.issues)?;
+        check_faults(&refused.faults)?;
     }
     // A row means the same by itself, but for one that shares its id.
     for row in rows {
@@ -119,7 +119,7 @@ pub fn check(rows: &[RawRow], loaded: &LoadedConfigs) -> Result<(), TestCaseErro
         match rules().check(row) {
             Ok(api) if twins == 1 => prop_assert!(loaded.good.iter().any(|other| **other == api)),
             Ok(api) => prop_assert!(loaded.good.iter().all(|other| other.api_id != api.api_id)),
-            Err(refused) => check_issues(&refused.issues)?,
+            Err(refused) => check_faults(&refused.faults)?,
         }
     }
     Ok(())

@@ -89,7 +89,7 @@ proptest! {
     #![proptest_config(config(250))]
 
     #[test]
-    fn any_file_and_environment_are_settings_or_clear_issues(
+    fn any_file_and_environment_are_settings_or_clear_faults(
         bytes in bytes(seeds(), WORDS), environment in prop_oneof![2 => Just(BTreeMap::new()), 1 => environment()],
     ) {
         let folder = tempfile::tempdir().unwrap();
@@ -118,10 +118,10 @@ proptest! {
  prop_assert!(!shown.contains(SECRET), "{}", shown);
                 }
             }
-            Err(issues) => {
-                prop_assert!((1..=51 + KEYS.len()).contains(&issues.len()), "{} issues", issues.len());
-                for issue in issues {
-                    is_clear(&issue.to_string(), 3_000).map_err(TestCaseError::fail)?;
+            Err(faults) => {
+                prop_assert!((1..=51 + KEYS.len()).contains(&faults.len()), "{} issues", faults.len());
+                for fault in faults {
+                    is_clear(&fault.to_string(), 3_000).map_err(TestCaseError::fail)?;
                 }
             }
         }

@@ -53,7 +53,7 @@ fn a_secret_in_a_url_is_sent_and_shown_nowhere() {
 fn check(fields: Value) -> Result<ApiConfig, String> {
     let Value::Object(mut fields) = fields else { panic!("{fields}") };
     fields.insert("api_id".into(), "a".into());
-    let refused = |refused: api_health_actors::ports::RefusedRow| refused.issues[0].to_string();
+    let refused = |refused: api_health_actors::ports::RefusedRow| refused.faults[0].to_string();
     rules().check(&RawRow { location: "t".into(), fields }).map_err(refused)
 }
 
@@ -130,7 +130,7 @@ fn files_of_certificates_are_watched_by_path_and_by_reference() {
     assert_eq!(loaded.refused, []);
     assert!(asked.contains(&path("client.pem")) && asked.contains(&path("client.key")), "{asked:?}");
     std::fs::write(path("client.key"), KeyPair::generate().unwrap().serialize_pem()).unwrap();
-    let said = rules.check(&row).unwrap_err().issues[0].to_string();
+    let said = rules.check(&row).unwrap_err().faults[0].to_string();
     assert!(said.contains("client_key: the text is not that of client_certificate"), "{said}");
 }
 

@@ -17,27 +17,27 @@ pub(crate) fn rules() -> RowRules {
     RowRules::new(ApiDefaults::default(), Arc::new(SystemClock))
 }
 
-/// What is said of a config file, one issue per line.
+/// What is said of a config file, one fault per line.
 pub(crate) fn said_of_configs(name: &str, text: &str) -> String {
     let loaded = file::parse(name, text).map(|rows| rules().check_all(&rows));
     match loaded {
         Ok(LoadedConfigs { refused, .. }) => {
-            refused.iter().flat_map(|row| &row.issues).fold(String::new(), |mut said, issue| {
-                writeln!(said, "{issue}").unwrap();
+            refused.iter().flat_map(|row| &row.faults).fold(String::new(), |mut said, fault| {
+                writeln!(said, "{fault}").unwrap();
                 said
             })
         }
-        Err(SourceError::Misconfigured(issue)) => format!("{issue}\n"),
+        Err(SourceError::Misconfigured(fault)) => format!("{fault}\n"),
         Err(SourceError::Unavailable(why)) => panic!("{why}"),
     }
 }
 
-/// What is said of a settings file in an empty environment, one issue per line. `folder` is cut from the locations.
+/// What is said of a settings file in an empty environment, one fault per line. `folder` is cut from the locations.
 pub(crate) fn said_of_settings(path: &Path) -> String {
     let folder = format!("{}/", path.parent().unwrap().display());
     match load::load(Some(path), Path::new(""), &|_| None) {
         Ok(_) => String::new(),
-        Err(issues) => issues.iter().map(|issue| format!("{issue}\n").replace(&folder, "")).collect(),
+        Err(faults) => faults.iter().map(|fault| format!("{fault}\n").replace(&folder, "")).collect(),
     }
 }
 

@@ -12,7 +12,7 @@ use api_health::configs::file;
 use api_health::configs::raw::{RawRow, RowChange, RowTable};
 use api_health::configs::secrets::SecretSource;
 use api_health::configs::source::{FileSource, TableSource, UrlSource};
-use api_health::configs::validate::{ISSUES_PER_ROW_MAX, RowRules};
+use api_health::configs::validate::{FAULTS_PER_ROW_MAX, RowRules};
 use api_health_actors::ports::{Clock, ConfigSource, SourceError};
 use api_health_core::{IpFamily, Method, Timestamp};
 use futures_util::FutureExt;
@@ -76,7 +76,7 @@ fn the_defaults_of_the_settings_are_taken_and_a_row_wins_over_them() {
     let api = rules.check(&row(own)).unwrap();
     assert_eq!((api.timeout.as_secs(), api.schedule.to_string()), (4, "0 9 * * * Europe/Berlin".into()));
     let refused = rules.check(&row(json!({"api_id": "a", "url": "https://a.test", "timezone": "UTC"}))).unwrap_err();
-    assert!(refused.issues[0].why.contains("the default is an interval"), "{refused:?}");
+    assert!(refused.faults[0].why.contains("the default is an interval"), "{refused:?}");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_full_row_is_read_in_full_and_its_secrets_are_never_printed() {
 fn a_family_that_does_not_fit_the_address_in_the_url_is_refused() {
     let check = |url: &str, family: &str| {
         let checked = rules().check(&row(json!({"api_id": "a", "url": url, "ip_family": family})));
-        checked.map(|api| api.ip_family).map_err(|refused| refused.issues[0].to_string())
+        checked.map(|api| api.ip_family).map_err(|refused| refused.faults[0].to_string())
     };
     assert_eq!(check("http://[::1]/", "ipv6"), Ok(IpFamily::Ipv6));
     assert_eq!(check("http://a.test/", "ipv6"), Ok(IpFamily::Ipv6));
@@ -136,16 +136,16 @@ fn a_bad_row_hurts_itself_alone_and_says_whose_it_is() {
     assert_eq!(loaded.good.len(), 1);
     assert_eq!(loaded.refused[0].api_id.as_ref().map(ToString::to_string).as_deref(), Some("bad"));
     assert_eq!(loaded.refused[1].api_id, None);
-    assert_eq!(loaded.refused[1].issues.len(), 2);
+    assert_eq!(loaded.refused[1].faults.len(), 2);
 }
 
 #[test]
 fn a_row_of_a_thousand_unknown_fields_is_told_briefly() {
     let mut fields: Map<String, Value> = (0..1_000).map(|n| (format!("f{n}"), Value::Null)).collect();
     fields.insert("api_id".into(), "a".into());
-    let issues = rules().check(&row(Value::Object(fields))).unwrap_err().issues;
-    assert_eq!(issues.len(), ISSUES_PER_ROW_MAX + 1);
-    assert_eq!(issues.last().unwrap().what, "951 more faults");
+    let faults = rules().check(&row(Value::Object(fields))).unwrap_err().faults;
+    assert_eq!(faults.len(), FAULTS_PER_ROW_MAX + 1);
+    assert_eq!(faults.last().unwrap().what, "951 more faults");
 }
 
 /// Field, a bad value, and a part of what must be said of it.
@@ -200,15 +200,15 @@ proptest! {
         for index in &chosen {
             fields[all[*index].0] = all[*index].1.clone();
         }
-        let issues = rules().check(&row(fields)).unwrap_err().issues;
+        let faults = rules().check(&row(fields)).unwrap_err().faults;
         for index in &chosen {
             let (field, _, said) = &all[*index];
-            let found = issues.iter().any(|i| i.to_string().contains(field) && i.to_string().contains(said));
-            prop_assert!(found, "{} {}: {:#?}", field, said, issues);
+            let found = faults.iter().any(|i| i.to_string().contains(field) && i.to_string().contains(said));
+            prop_assert!(found, "{} {}: {:#?}", field, said, faults);
         }
         // Beside the planted ones there is only what schedule and interval_seconds say of each other.
         let both = chosen.contains(&8) && chosen.contains(&9);
-        prop_assert_eq!(issues.len(), chosen.len() + usize::from(both), "{:#?}", issues);
+        prop_assert_eq!(faults.len(), chosen.len() + usize::from(both), "{:#?}", faults);
     }
 
     #[test]
@@ -225,14 +225,14 @@ proptest! {
         let mut fields: Map<String, Value> = fields.into_iter().collect();
         let rules = vault_rules();
         if let Err(refused) = rules.check(&row(Value::Object(fields.clone()))) {
-            prop_assert!(!refused.issues.is_empty());
+            prop_assert!(!refused.faults.is_empty());
         }
         // Once more with a good key and URL, so that the other fields decide.
         fields.insert("api_id".into(), "a".into());
         fields.insert("url".into(), "https://a.test".into());
         match rules.check(&row(Value::Object(fields))) {
             Ok(api) => prop_assert!(api.timeout >= Duration::from_secs(1) && api.failure_threshold >= 1),
-            Err(refused) => prop_assert!(refused.issues.iter().all(|i| !i.why.is_empty() && !i.remedy.is_empty())),
+            Err(refused) => prop_assert!(refused.faults.iter().all(|i| !i.why.is_empty() && !i.remedy.is_empty())),
         }
     }
 }
@@ -256,8 +256,8 @@ fn a_file_tells_of_every_change_and_is_loaded_anew() {
             assert_eq!(source.load().await.unwrap().good[0].api_id.as_str(), id);
         }
         std::fs::write(&path, "[[api]\n").unwrap();
-        let Err(SourceError::Misconfigured(issue)) = source.load().await else { panic!("it is not TOML") };
-        assert!(issue.location.ends_with("apis.toml, line 1, column 7"), "{issue}");
+        let Err(SourceError::Misconfigured(fault)) = source.load().await else { panic!("it is not TOML") };
+        assert!(fault.location.ends_with("apis.toml, line 1, column 7"), "{fault}");
     });
 }
 
@@ -265,7 +265,7 @@ fn a_file_tells_of_every_change_and_is_loaded_anew() {
 fn told(source: &FileSource) -> (Vec<String>, Vec<String>) {
     let loaded = run(source.load()).unwrap();
     let good = loaded.good.iter().map(|api| api.api_id.to_string()).collect();
-    (good, loaded.refused.iter().flat_map(|row| &row.issues).map(ToString::to_string).collect())
+    (good, loaded.refused.iter().flat_map(|row| &row.faults).map(ToString::to_string).collect())
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn files_and_folders_are_one_source_and_one_with_a_fault_hurts_itself_alone() {
     std::fs::write(at("apis.d/b.toml"), "[[api]]\napi_id = \"b\"\n[[api]\n").unwrap();
     let loaded = run(source.load()).unwrap();
     assert_eq!((loaded.good.len(), loaded.refused.len(), loaded.refused[0].api_id.as_ref()), (3, 1, None));
-    assert!(loaded.refused[0].issues[0].to_string().contains("b.toml, line 3"), "{:?}", loaded.refused);
+    assert!(loaded.refused[0].faults[0].to_string().contains("b.toml, line 3"), "{:?}", loaded.refused);
     write("apis.d/b.toml", &["b"]);
     std::fs::remove_file(at("apis.toml")).unwrap();
     assert!(told(&source).1[0].contains("apis.toml: the file is not there"), "one that is named is missed");
@@ -327,7 +327,7 @@ fn a_folder_that_is_empty_all_at_once_beside_a_file_keeps_its_rows() {
         for _ in 0..2 {
             let loaded = run(source.load()).unwrap();
             assert_eq!((loaded.good.len(), loaded.refused.len(), loaded.refused[0].api_id.as_ref()), (1, 1, None));
-            let said = loaded.refused[0].issues[0].to_string();
+            let said = loaded.refused[0].faults[0].to_string();
             assert!(said.contains("apis.d: the folder is empty all at once"), "{said}");
         }
     }
@@ -405,7 +405,7 @@ fn urls_of_the_command_line_are_watched_with_the_defaults() {
         good,
         [("example.test-health", "https://example.test/health"), ("127.0.0.1-8080", "http://127.0.0.1:8080/")]
     );
-    assert!(loaded.refused[0].issues[0].to_string().starts_with("command line, URL 3, api \"x\": url: \"ftp://x\""));
+    assert!(loaded.refused[0].faults[0].to_string().starts_with("command line, URL 3, api \"x\": url: \"ftp://x\""));
 }
 
 /// A table in memory.

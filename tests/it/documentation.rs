@@ -125,8 +125,8 @@ fn good_examples_are_taken() {
         std::fs::write(&path, text.replace("/run/credentials/api-health.service/webhook", secret.to_str().unwrap()))
             .unwrap();
         let env = |name: &str| matches!(name, "WEBHOOK_SECRET" | "HOOK_PATH").then(|| "x".to_owned());
-        if let Err(issues) = load(Some(&path), Path::new(""), &env) {
-            panic!("{text}\n{issues:#?}");
+        if let Err(faults) = load(Some(&path), Path::new(""), &env) {
+            panic!("{text}\n{faults:#?}");
         }
     }
 }

@@ -187,8 +187,8 @@ fn history_has_a_table_of_its_own_which_alone_selects_nothing() {
             "DDB_STATE_TABLE" => Some("api_health_states".to_owned()),
             _ => None,
         };
-        let issues = load(None, Path::new("/nowhere"), &env).unwrap_err();
-        let told: Vec<_> = issues.iter().map(ToString::to_string).collect();
+        let faults = load(None, Path::new("/nowhere"), &env).unwrap_err();
+        let told: Vec<_> = faults.iter().map(ToString::to_string).collect();
         let place = "environment variable DDB_HISTORY_TABLE: history.table";
         assert_eq!(told, [format!("{place}: \"{name}\" is also the {which} table; write another table")]);
     }
@@ -209,8 +209,8 @@ fn a_bad_variable_is_named() {
         "SNS_TOPIC_ARN" => Some("alerts".to_owned()),
         _ => None,
     };
-    let issues = load(None, Path::new("/nowhere"), &env).unwrap_err();
-    let locations: Vec<_> = issues.iter().map(|i| i.location.as_str()).collect();
+    let faults = load(None, Path::new("/nowhere"), &env).unwrap_err();
+    let locations: Vec<_> = faults.iter().map(|i| i.location.as_str()).collect();
     assert_eq!(
         locations,
         [

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::roster::{Accepted, BELIEVED_AFTER, Loaded, Roster};
-use api_health_core::{ApiId, ConfigIssue};
+use api_health_core::{ApiId, ConfigFault};
 use futures_util::FutureExt;
 
 use crate::child::panic_text;
@@ -149,7 +149,7 @@ impl Source {
                 // A fault that a person must mend names its place itself.
                 self.unreadable = Some(match &error {
                     SourceError::Unavailable(what) => format!("{name}: {what}"),
-                    SourceError::Misconfigured(issue) => issue.to_string(),
+                    SourceError::Misconfigured(fault) => fault.to_string(),
                 });
                 self.misconfigured = matches!(error, SourceError::Misconfigured(_));
                 self.accepted.cannot_be_read();
@@ -171,8 +171,8 @@ impl Source {
             self.accepted.doubted.iter().filter(is_doubted).map(|(api_id, _)| api_id.clone()).collect();
         self.refused_ids =
             configs.refused.iter().map(|row| row.api_id.clone()).collect::<Option<Vec<ApiId>>>().filter(|_| !kept);
-        let issues = || configs.refused.iter().flat_map(|row| &row.issues);
-        let texts = issues().map(ToString::to_string).map(|text| number_of(&text)).collect::<Vec<u64>>();
+        let faults = || configs.refused.iter().flat_map(|row| &row.faults);
+        let texts = faults().map(ToString::to_string).map(|text| number_of(&text)).collect::<Vec<u64>>();
         self.log_once(&(kept, missing, &doubted, texts), || {
             if kept {
                 tracing::error!(source = name, "the source is empty all at once; its last good configs run on");
@@ -194,7 +194,7 @@ impl Source {
                      still reads the same in {seconds} s"
                 );
             }
-            for line in lines(issues()) {
+            for line in lines(faults()) {
                 tracing::error!(source = name, "{line}");
             }
         });
@@ -210,7 +210,7 @@ impl Source {
                 self.accepted.set(api_id, good, now); // of what is refused, the last good version runs on
             }
         }
-        for line in lines(configs.refused.iter().flat_map(|row| &row.issues)) {
+        for line in lines(configs.refused.iter().flat_map(|row| &row.faults)) {
             tracing::error!(source = name, "{line}");
         }
     }
@@ -243,9 +243,9 @@ impl Source {
 }
 
 /// What the log says of the faults of a source.
-fn lines<'a>(issues: impl Iterator<Item = &'a ConfigIssue> + Clone) -> Vec<String> {
-    let mut lines: Vec<String> = issues.clone().take(SAID_MAX).map(|issue| format!("refused: {issue}")).collect();
-    let more = issues.count().saturating_sub(SAID_MAX);
+fn lines<'a>(faults: impl Iterator<Item = &'a ConfigFault> + Clone) -> Vec<String> {
+    let mut lines: Vec<String> = faults.clone().take(SAID_MAX).map(|fault| format!("refused: {fault}")).collect();
+    let more = faults.count().saturating_sub(SAID_MAX);
     if more > 0 {
         lines.push(format!("and {more} more faults; see: api-health apis validate"));
     }
@@ -266,10 +266,10 @@ mod tests {
     #[test]
     fn a_million_faults_are_a_hundred_lines() {
         let [location, what, why, remedy] = ["here", "this", "is odd", "that"].map(str::to_owned);
-        let issues = vec![ConfigIssue { location, what, why, remedy }; 1_000_000];
-        let said = lines(issues.iter());
+        let faults = vec![ConfigFault { location, what, why, remedy }; 1_000_000];
+        let said = lines(faults.iter());
         assert_eq!(said.len(), SAID_MAX + 1);
         assert_eq!(said[SAID_MAX], "and 999900 more faults; see: api-health apis validate");
-        assert_eq!(lines(issues[..2].iter()).len(), 2);
+        assert_eq!(lines(faults[..2].iter()).len(), 2);
     }
 }

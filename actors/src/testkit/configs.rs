@@ -125,7 +125,7 @@ impl ConfigSource for FakeConfigs {
                 }
             };
             self.stage.note(Event::ConfigsRead { rows: Some((good.clone(), refused.clone())) });
-            let refused = refused.into_iter().map(|id| RefusedRow { api_id: Some(id), issues: vec![] }).collect();
+            let refused = refused.into_iter().map(|id| RefusedRow { api_id: Some(id), faults: vec![] }).collect();
             Ok(LoadedConfigs { good, refused, ..LoadedConfigs::default() })
         }
         .boxed()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use api_health_actors::ports::{LoadedStates, Notifier, StateStore};
 use api_health_core::delivery::{DELIVERY_TIMEOUT, OwedAlert};
-use api_health_core::{Alert, ApiId, ApiState, ConfigIssue};
+use api_health_core::{Alert, ApiId, ApiState, ConfigFault};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -173,17 +173,17 @@ fn check_ids(app: &App, alert_ids: &[String], states: &[ApiState]) -> Result<(),
         let owed = states.iter().flat_map(|state| &state.owed).find(|owed| owed.alert.alert_id == id);
         owed.is_some_and(|owed| !owed_to(app, owed).is_empty())
     };
-    let issues: Vec<ConfigIssue> = alert_ids
+    let faults: Vec<ConfigFault> = alert_ids
         .iter()
         .filter(|id| !is_owed(id))
-        .map(|id| ConfigIssue {
+        .map(|id| ConfigFault {
             location: "ALERT_ID".into(),
             what: format!("{:?}", text::line(id)),
             why: "is not owed: it is delivered already, or there never was such an alert".into(),
             remedy: "an id that `api-health alerts list` shows, or none to retry everything".into(),
         })
         .collect();
-    if issues.is_empty() { Ok(()) } else { Err(AppError::Configuration(issues)) }
+    if faults.is_empty() { Ok(()) } else { Err(AppError::Configuration(faults)) }
 }
 
 /// The channels that are set. With JSON on standard output, the terminal's alerts go to standard error.

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use api_health_core::ConfigIssue;
+use api_health_core::ConfigFault;
 use serde_json::{Map, Value};
 
 use super::{changed, set, write};
@@ -54,14 +54,14 @@ async fn store(
 }
 
 fn by_flags(app: &App, row: &RawRow, set: &[String], unset: &[String]) -> Result<Option<Map<String, Value>>, AppError> {
-    let (mut fields, mut issues) = (row.fields.clone(), Vec::new());
-    set::take_away(&mut fields, unset, &mut issues);
-    set::apply(&mut fields, set, &mut issues);
+    let (mut fields, mut faults) = (row.fields.clone(), Vec::new());
+    set::take_away(&mut fields, unset, &mut faults);
+    set::apply(&mut fields, set, &mut faults);
     if fields.get(API_ID.name) != row.fields.get(API_ID.name) {
-        issues.push(set::key_fault().at("command line, --set api_id"));
+        faults.push(set::key_fault().at("command line, --set api_id"));
     }
-    if !issues.is_empty() {
-        write::check(app, &fields, &row.location, issues)?;
+    if !faults.is_empty() {
+        write::check(app, &fields, &row.location, faults)?;
     }
     Ok(Some(fields))
 }
@@ -95,12 +95,12 @@ fn in_editor(app: &App, row: &RawRow) -> Result<Option<Map<String, Value>>, AppE
 fn read_draft(path: &Path, row: &RawRow) -> Result<Map<String, Value>, AppError> {
     let name = path.display().to_string();
     let rows = file::parse(&name, &file::read_text(path)?)?;
-    let issue = |fault: ValueFault| -> AppError {
-        let issues: Vec<ConfigIssue> = vec![fault.at(name.clone())];
-        AppError::Configuration(issues)
+    let fault = |fault: ValueFault| -> AppError {
+        let faults: Vec<ConfigFault> = vec![fault.at(name.clone())];
+        AppError::Configuration(faults)
     };
     let [draft] = <[RawRow; 1]>::try_from(rows).map_err(|rows| {
-        issue(ValueFault::new(
+        fault(ValueFault::new(
             format!("{} [[api]] tables", rows.len()),
             "are not one",
             "one, that of the row to change",
@@ -109,7 +109,7 @@ fn read_draft(path: &Path, row: &RawRow) -> Result<Map<String, Value>, AppError>
     if draft.fields.get(API_ID.name) == row.fields.get(API_ID.name) {
         Ok(draft.fields)
     } else {
-        Err(issue(set::key_fault()))
+        Err(fault(set::key_fault()))
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) async fn import(app: &App, path: &Path, mode: Mode, out: &Out) -> Res
     let (rules, unset) = Unset::rules(app);
     let checked = rules.check_all(&rows);
     if !checked.refused.is_empty() {
-        return Err(AppError::Configuration(checked.refused.into_iter().flat_map(|row| row.issues).collect()));
+        return Err(AppError::Configuration(checked.refused.into_iter().flat_map(|row| row.faults).collect()));
     }
     if mode.prune && rows.is_empty() {
         return Err(no_rows(path));

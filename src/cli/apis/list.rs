@@ -53,8 +53,8 @@ fn text_of(checked: &Checked, out: &Out) -> String {
     let mut text = if checked.good.is_empty() { String::new() } else { table.render(out) };
     for refused in &checked.refused {
         let id = refused.row.api_id.as_ref().map_or("a row without an id", |id| id.as_str());
-        let first = refused.row.issues.first().map(ToString::to_string).unwrap_or_default();
-        let more = match refused.row.issues.len() {
+        let first = refused.row.faults.first().map(ToString::to_string).unwrap_or_default();
+        let more = match refused.row.faults.len() {
             0 | 1 => String::new(),
             n => format!(" (and {} more: api-health apis validate)", n - 1),
         };
@@ -83,7 +83,7 @@ fn json_of(checked: &Checked) -> Value {
         json!({
             "api_id": r.row.api_id.as_ref().map(|id| id.as_str()),
             "source": r.source,
-            "issues": r.row.issues.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "issues": r.row.faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })
     });
     let unreadable = checked.unreadable.iter().map(|(source, why)| json!({"source": source, "why": why.to_string()}));

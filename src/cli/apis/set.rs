@@ -1,6 +1,6 @@
 //! `--set NAME=VALUE` and `--unset NAME`: from the command line into a row.
 
-use api_health_core::ConfigIssue;
+use api_health_core::ConfigFault;
 use serde_json::{Map, Value};
 
 use crate::configs::fields::{API_ID, FIELDS, HEADERS};
@@ -9,21 +9,21 @@ use crate::configs::values::{ValueFault, quote};
 
 /// Puts every `NAME=VALUE` into `fields` and gathers what is wrong with their form. What the values mean is checked
 /// with the whole row.
-pub(super) fn apply(fields: &mut Map<String, Value>, set: &[String], issues: &mut Vec<ConfigIssue>) {
+pub(super) fn apply(fields: &mut Map<String, Value>, set: &[String], faults: &mut Vec<ConfigFault>) {
     for written in set {
         match written.split_once('=') {
-            Some((name, value)) if !name.trim().is_empty() => put(fields, name.trim(), value, issues),
+            Some((name, value)) if !name.trim().is_empty() => put(fields, name.trim(), value, faults),
             _ => {
                 // What was written may be a value, and a secret one: it is not shown.
                 let fault = ValueFault::new("what follows --set", "has no name with a = after it", "--set NAME=VALUE");
-                issues.push(fault.at("command line, --set"));
+                faults.push(fault.at("command line, --set"));
             }
         }
     }
 }
 
 /// Takes every NAME out of `fields`.
-pub(super) fn take_away(fields: &mut Map<String, Value>, unset: &[String], issues: &mut Vec<ConfigIssue>) {
+pub(super) fn take_away(fields: &mut Map<String, Value>, unset: &[String], faults: &mut Vec<ConfigFault>) {
     for name in unset.iter().map(|name| name.trim()) {
         let removed = match header(name) {
             Some(header) => {
@@ -31,7 +31,7 @@ pub(super) fn take_away(fields: &mut Map<String, Value>, unset: &[String], issue
                 table.is_some_and(|table| table.remove(header).is_some())
             }
             None if name == API_ID.name => {
-                issues.push(key_fault().at(format!("command line, --unset {name}")));
+                faults.push(key_fault().at(format!("command line, --unset {name}")));
                 continue;
             }
             None => fields.remove(name).is_some(),
@@ -39,7 +39,7 @@ pub(super) fn take_away(fields: &mut Map<String, Value>, unset: &[String], issue
         if !removed {
             let has = fields.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             let fault = ValueFault::new(quote(name), "is not set in this row", format!("one of {has}"));
-            issues.push(fault.at("command line, --unset"));
+            faults.push(fault.at("command line, --unset"));
         }
     }
     if fields.get(HEADERS.name).and_then(Value::as_object).is_some_and(Map::is_empty) {
@@ -53,7 +53,7 @@ pub(super) fn key_fault() -> ValueFault {
     ValueFault::new("api_id", "is the key, by which what is known of the API is kept", remedy)
 }
 
-fn put(fields: &mut Map<String, Value>, name: &str, text: &str, issues: &mut Vec<ConfigIssue>) {
+fn put(fields: &mut Map<String, Value>, name: &str, text: &str, faults: &mut Vec<ConfigFault>) {
     let Some(header) = header(name) else {
         fields.insert(name.to_owned(), value(name, text));
         return;
@@ -65,7 +65,7 @@ fn put(fields: &mut Map<String, Value>, name: &str, text: &str, issues: &mut Vec
         }
         None => {
             let fault = ValueFault::new("headers", "is not a table in this row", "--unset headers first");
-            issues.push(fault.at(format!("command line, --set {name}")));
+            faults.push(fault.at(format!("command line, --set {name}")));
         }
     }
 }
@@ -97,15 +97,15 @@ mod tests {
     use serde_json::json;
 
     fn applied(set: &[&str]) -> (Value, Vec<String>) {
-        let (mut fields, mut issues) = (Map::new(), Vec::new());
-        apply(&mut fields, &set.iter().map(ToString::to_string).collect::<Vec<_>>(), &mut issues);
-        (Value::Object(fields), issues.iter().map(ToString::to_string).collect())
+        let (mut fields, mut faults) = (Map::new(), Vec::new());
+        apply(&mut fields, &set.iter().map(ToString::to_string).collect::<Vec<_>>(), &mut faults);
+        (Value::Object(fields), faults.iter().map(ToString::to_string).collect())
     }
 
     #[test]
     fn an_assertion_needs_no_quotes_and_a_list_of_them_is_toml() {
-        let (fields, issues) = applied(&["assert=json $.status = \"ok\"", "certificate_days=[30, 7]"]);
-        assert_eq!(issues, [""; 0]);
+        let (fields, faults) = applied(&["assert=json $.status = \"ok\"", "certificate_days=[30, 7]"]);
+        assert_eq!(faults, [""; 0]);
         assert_eq!(fields, json!({ "assert": "json $.status = \"ok\"", "certificate_days": [30, 7] }));
         let (fields, _) = applied(&["assert=['body size > 5', 'tls >= 1.3']", "certificate_days=7"]);
         assert_eq!(fields, json!({ "assert": ["body size > 5", "tls >= 1.3"], "certificate_days": 7 }));
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn values_are_toml_or_plain_text() {
-        let (fields, issues) = applied(&[
+        let (fields, faults) = applied(&[
             "interval_seconds=30",
             "enabled=false",
             "expected_status=2xx",
@@ -126,7 +126,7 @@ mod tests {
             "headers.X-N=5",
             "nonsense=a = b\nc = 1",
         ]);
-        assert_eq!(issues, Vec::<String>::new());
+        assert_eq!(faults, Vec::<String>::new());
         assert_eq!(
             fields,
             json!({"interval_seconds": 30, "enabled": false, "expected_status": "2xx", "schedule": "*/5 * * * *",
@@ -137,9 +137,9 @@ mod tests {
 
     #[test]
     fn a_set_without_a_name_is_told_without_its_text() {
-        let (_, issues) = applied(&["hunter2", "=hunter2"]);
-        assert_eq!(issues.len(), 2);
-        assert!(issues.iter().all(|issue| !issue.contains("hunter2")), "{issues:?}");
+        let (_, faults) = applied(&["hunter2", "=hunter2"]);
+        assert_eq!(faults.len(), 2);
+        assert!(faults.iter().all(|fault| !fault.contains("hunter2")), "{faults:?}");
     }
 
     #[test]
@@ -147,10 +147,10 @@ mod tests {
         let Value::Object(mut fields) = json!({"api_id": "a", "tags": [], "headers": {"X": "1"}}) else {
             unreachable!()
         };
-        let mut issues = Vec::new();
+        let mut faults = Vec::new();
         let unset = ["tags", "headers.X", "name", "api_id"].map(str::to_owned);
-        take_away(&mut fields, &unset, &mut issues);
+        take_away(&mut fields, &unset, &mut faults);
         assert_eq!(Value::Object(fields), json!({"api_id": "a"}));
-        assert_eq!(issues.len(), 2, "{issues:?}");
+        assert_eq!(faults.len(), 2, "{faults:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! `apis show`: one row as it was written, what may be a secret masked, and what it means.
 
-use api_health_core::ConfigIssue;
+use api_health_core::ConfigFault;
 use serde_json::{Map, Value, json};
 
 use super::mask;
@@ -37,7 +37,7 @@ pub(super) async fn show(app: &App, api_id: &str, as_json: bool, out: &Out) -> R
     let (rules, unset) = Unset::rules(app);
     let checked = rules.check(row);
     let (fields, masked) = mask::row(&row.fields);
-    let issues: &[ConfigIssue] = checked.as_ref().err().map_or(&[], |refused| &refused.issues);
+    let faults: &[ConfigFault] = checked.as_ref().err().map_or(&[], |refused| &refused.faults);
     if as_json {
         out.json(&json!({
             "schema": 1,
@@ -47,7 +47,7 @@ pub(super) async fn show(app: &App, api_id: &str, as_json: bool, out: &Out) -> R
             "masked": masked,
             "fields": fields,
             "told_within_seconds": checked.as_ref().ok().map(|config| config.worst_detection().as_secs()),
-            "issues": issues.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "issues": faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }))?;
         return Ok(Exit::Ok);
     }
@@ -62,8 +62,8 @@ pub(super) async fn show(app: &App, api_id: &str, as_json: bool, out: &Out) -> R
         Ok(_) => out.print("\nDisabled: it is not probed.\n")?,
         Err(_) => out.print(&format!("\n{}\n", out.paint(BAD, "Refused: it is not probed as it stands.")))?,
     }
-    for issue in issues {
-        note(&format!("error: {issue}"));
+    for fault in faults {
+        note(&format!("error: {fault}"));
     }
     for (other, _) in &found[1..] {
         note(&format!("note: there is another row {api_id} in {other}; the one above wins"));

@@ -30,8 +30,8 @@ pub(super) async fn validate(app: &App, path: Option<&Path>, out: &Out) -> Resul
             }
         };
         let checked = app.rules.check_all(&rows);
-        for issue in checked.refused.iter().flat_map(|row| &row.issues) {
-            note(&format!("error: {issue}"));
+        for fault in checked.refused.iter().flat_map(|row| &row.faults) {
+            note(&format!("error: {fault}"));
         }
         remark(&name, &checked.good);
         remark_unserved(&app.routes(), &name, &checked.good);

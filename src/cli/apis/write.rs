@@ -1,6 +1,6 @@
 //! `apis add` and `apis rm`, and the one way in which a row is written.
 
-use api_health_core::{ApiConfig, ConfigIssue};
+use api_health_core::{ApiConfig, ConfigFault};
 use serde_json::{Map, Value};
 
 use super::unset_secrets::Unset;
@@ -22,7 +22,7 @@ const COMMAND_LINE: &str = "command line";
 
 /// `apis add`.
 pub(super) async fn add(app: &App, args: &AddArgs, out: &Out) -> Result<Exit, AppError> {
-    let mut issues = Vec::new();
+    let mut faults = Vec::new();
     let mut fields = Map::new();
     for row in urls::rows(std::slice::from_ref(&args.url)) {
         fields = row.fields; // the URL with its scheme, and an id made from it
@@ -33,8 +33,8 @@ pub(super) async fn add(app: &App, args: &AddArgs, out: &Out) -> Result<Exit, Ap
     if let Some(name) = &args.name {
         fields.insert(NAME.name.into(), Value::String(name.clone()));
     }
-    set::apply(&mut fields, &args.set, &mut issues);
-    let config = check(app, &fields, COMMAND_LINE, issues)?;
+    set::apply(&mut fields, &args.set, &mut faults);
+    let config = check(app, &fields, COMMAND_LINE, faults)?;
     let table = app.open_table().await?;
     let api_id = config.api_id.to_string();
     if table.get(api_id.clone()).await?.is_some() {
@@ -85,27 +85,27 @@ pub(super) async fn not_in(app: &App, table: &dyn RowTable, api_id: &str) -> App
 /// Checks a row before it is written. References that cannot be filled in here are told and let through.
 ///
 /// # Errors
-/// `issues` and every fault of the row.
+/// `faults` and every fault of the row.
 pub(super) fn check(
     app: &App,
     fields: &Map<String, Value>,
     location: &str,
-    mut issues: Vec<ConfigIssue>,
+    mut faults: Vec<ConfigFault>,
 ) -> Result<ApiConfig, AppError> {
     let (rules, unset) = Unset::rules(app);
     let row = RawRow { location: location.into(), fields: fields.clone() };
     match rules.check(&row) {
-        Ok(config) if issues.is_empty() => {
+        Ok(config) if faults.is_empty() => {
             unset.report();
             if let Some(remark) = config.schedule.remark() {
                 note(&format!("note: the schedule {remark}"));
             }
             Ok(config)
         }
-        Ok(_) => Err(AppError::Configuration(issues)),
+        Ok(_) => Err(AppError::Configuration(faults)),
         Err(refused) => {
-            issues.extend(refused.issues);
-            Err(AppError::Configuration(issues))
+            faults.extend(refused.faults);
+            Err(AppError::Configuration(faults))
         }
     }
 }

@@ -138,7 +138,7 @@ fn config(api: &SmallApi, plan: &DemoPlan, clock: &Arc<dyn Clock>) -> Result<Api
     let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>();
     let row = RawRow { location: "demo".into(), fields };
     let checked = RowRules::new(ApiDefaults::default(), Arc::clone(clock)).check(&row);
-    checked.map_err(|refused| AppError::Configuration(refused.issues))
+    checked.map_err(|refused| AppError::Configuration(refused.faults))
 }
 
 /// The world of `run`, with a listener at each port.

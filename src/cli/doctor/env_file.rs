@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::str::Chars;
 
-use api_health_core::ConfigIssue;
+use api_health_core::ConfigFault;
 
 use crate::app::AppError;
 
@@ -43,7 +43,7 @@ pub(super) fn is_in_force() -> bool {
 pub(super) fn start_again(file: &Path) -> AppError {
     let variables = match read(file) {
         Ok(variables) => variables,
-        Err(issue) => return AppError::Configuration(vec![issue]),
+        Err(fault) => return AppError::Configuration(vec![fault]),
     };
     let program = match std::env::current_exe() {
         Ok(program) => program,
@@ -61,8 +61,8 @@ pub(super) fn start_again(file: &Path) -> AppError {
 
 /// Reads a file, or standard input for `-`, as `EnvironmentFile=` of systemd does, or one with NULs between the variables, as
 /// `/proc/PID/environ` has.
-pub(super) fn read(path: &Path) -> Result<BTreeMap<String, String>, ConfigIssue> {
-    let issue = |what: &str, why: String, remedy: &str| ConfigIssue {
+pub(super) fn read(path: &Path) -> Result<BTreeMap<String, String>, ConfigFault> {
+    let fault = |what: &str, why: String, remedy: &str| ConfigFault {
         location: format!("--env-file {}", path.display()),
         what: what.into(),
         why,
@@ -74,11 +74,11 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, String>, ConfigIssue>
     } else {
         File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
     };
-    read.map_err(|error| issue("the file", format!("cannot be read: {error}"), "a file that this user may read"))?;
+    read.map_err(|error| fault("the file", format!("cannot be read: {error}"), "a file that this user may read"))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(issue("the file", format!("has more than {FILE_BYTES_MAX} bytes"), "a shorter one"));
+        return Err(fault("the file", format!("has more than {FILE_BYTES_MAX} bytes"), "a shorter one"));
     }
-    let text = String::from_utf8(bytes).map_err(|_| issue("the file", "is not UTF-8".into(), "it again as UTF-8"))?;
+    let text = String::from_utf8(bytes).map_err(|_| fault("the file", "is not UTF-8".into(), "it again as UTF-8"))?;
     if text.contains('\0') {
         let pairs = text.split('\0').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| is_name(name));
         return Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
@@ -86,7 +86,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, String>, ConfigIssue>
     parse(&text).map_err(|line| {
         // What stands there may be part of a secret: it is not shown.
         let remedy = "NAME=VALUE, with quotes that are closed, or a # before what is a comment";
-        issue(&format!("line {line}"), "is not what systemd reads".into(), remedy)
+        fault(&format!("line {line}"), "is not what systemd reads".into(), remedy)
     })
 }
 
@@ -225,8 +225,8 @@ mod tests {
         assert_eq!(parse("A=b\nB='c\nd"), Err(2));
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "hunter2").unwrap();
-        let issue = read(file.path()).unwrap_err().to_string();
-        assert!(issue.contains("line 1 is not what systemd reads") && !issue.contains("hunter2"), "{issue}");
+        let fault = read(file.path()).unwrap_err().to_string();
+        assert!(fault.contains("line 1 is not what systemd reads") && !fault.contains("hunter2"), "{fault}");
     }
 
     #[test]
@@ -236,8 +236,8 @@ mod tests {
         std::fs::write(file.path(), format!("A=b\n#{}", "x".repeat(most - 5))).unwrap();
         assert_eq!(read(file.path()).unwrap().len(), 1);
         std::fs::write(file.path(), format!("A=b\n#{}", "x".repeat(most - 4))).unwrap();
-        let issue = read(file.path()).unwrap_err().to_string();
-        assert!(issue.contains("more than 1048576 bytes"), "{issue}");
+        let fault = read(file.path()).unwrap_err().to_string();
+        assert!(fault.contains("more than 1048576 bytes"), "{fault}");
     }
 
     #[test]

@@ -26,7 +26,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
 
-use api_health_core::ConfigIssue;
+use api_health_core::ConfigFault;
 use futures_util::future::{FutureExt, LocalBoxFuture, join_all};
 use indicatif::ProgressBar;
 
@@ -56,9 +56,9 @@ pub(super) fn run(cli: &Cli, args: &DoctorArgs, out: &Out) -> Result<Exit, AppEr
     }
     telemetry::start(&LogSettings { level: "off".into(), format: LogFormat::Text }, false);
     let findings = match super::settings_in_force(cli.settings.as_deref()) {
-        Err(issues) => {
+        Err(faults) => {
             let who = Who::here(cli.settings.as_deref(), args.env_file.as_deref());
-            issues.iter().map(bad_setting).chain([who.finding(None)]).collect()
+            faults.iter().map(bad_setting).chain([who.finding(None)]).collect()
         }
         Ok(loaded) => {
             let app = App::new(loaded.settings.clone()).read_only();
@@ -77,9 +77,9 @@ pub(super) fn run(cli: &Cli, args: &DoctorArgs, out: &Out) -> Result<Exit, AppEr
     Ok(report::exit(&findings))
 }
 
-fn bad_setting(issue: &ConfigIssue) -> Finding {
-    let what = format!("{}: {} {}", issue.location, issue.what, issue.why);
-    Check::Settings.fault(what, format!("write {}", issue.remedy))
+fn bad_setting(fault: &ConfigFault) -> Finding {
+    let what = format!("{}: {} {}", fault.location, fault.what, fault.why);
+    Check::Settings.fault(what, format!("write {}", fault.remedy))
 }
 
 fn good_settings(loaded: &LoadedSettings) -> Finding {

@@ -13,7 +13,7 @@ use api_health_core::incident::Incident;
 use api_health_core::recent::{RecentAlert, Run};
 use api_health_core::schedule::{Due, Moment, Slot};
 use api_health_core::{
-    ApiConfig, ApiId, ApiState, ConfigIssue, Heartbeat, Status, Timestamp, Toward, Verdict, maintenance,
+    ApiConfig, ApiId, ApiState, ConfigFault, Heartbeat, Status, Timestamp, Toward, Verdict, maintenance,
 };
 
 use super::args::ExplainArgs;
@@ -41,7 +41,7 @@ struct Story {
     /// Where its row is from.
     source: Option<String>,
     /// What is wrong with its row, if that is refused.
-    issues: Vec<ConfigIssue>,
+    faults: Vec<ConfigFault>,
     /// Why it is not probed, where its prober was given up.
     not_probed: Option<Incident>,
     /// Why nothing can be told of it, where that is told.
@@ -165,7 +165,7 @@ impl Story {
             is_known,
             config: found.map(|found| Arc::clone(&found.config)),
             source: found.map(|found| &found.source).or(refused.map(|refused| &refused.source)).cloned(),
-            issues: refused.map(|refused| refused.row.issues.clone()).unwrap_or_default(),
+            faults: refused.map(|refused| refused.row.faults.clone()).unwrap_or_default(),
             not_probed: records.not_probed,
             unclear: records.unclear,
             certificate: records.certificate,
@@ -183,7 +183,7 @@ impl Story {
     async fn next_probe(&self, app: &App, heartbeats: &[Heartbeat]) -> Next {
         let Some(config) = &self.config else {
             return Next::Never(match () {
-                () if !self.issues.is_empty() => "its row is refused",
+                () if !self.faults.is_empty() => "its row is refused",
                 () if self.state.api_id.is_self_monitoring() => "it is api-health itself, which is not probed",
                 () => "it is not configured",
             });
@@ -233,7 +233,7 @@ impl Story {
             let since = text::ago(incident.started_at, self.now);
             why.push(format!("Nothing can be told of it, since {since}: {}.", text::line(&incident.reason)));
         }
-        why.extend(self.issues.iter().map(|issue| format!("Its row is refused: {issue}.")));
+        why.extend(self.faults.iter().map(|fault| format!("Its row is refused: {fault}.")));
         let times = |n: Option<u32>, word: &str| n.map(|n| format!("{n} {word} in a row confirm it"));
         match (state.status, &state.incident, &state.last_probe) {
             (Status::Down, Some(incident), _) => {

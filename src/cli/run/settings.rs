@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api_health_actors::supervisor::LOAD_TIMEOUT;
-use api_health_core::ConfigIssue;
+use api_health_core::ConfigFault;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
@@ -51,9 +51,9 @@ impl InForce {
     pub(super) async fn read_again(&self) {
         let written = match self.read().await {
             Ok(written) => written,
-            Err(issues) => {
-                for issue in &issues {
-                    tracing::error!("the settings cannot be taken over, and those from before stay in force: {issue}");
+            Err(faults) => {
+                for fault in &faults {
+                    tracing::error!("the settings cannot be taken over, and those from before stay in force: {fault}");
                 }
                 return;
             }
@@ -77,7 +77,7 @@ impl InForce {
     }
 
     /// As they are written now. The main thread does not wait for a disk.
-    async fn read(&self) -> Result<LoadedSettings, Vec<ConfigIssue>> {
+    async fn read(&self) -> Result<LoadedSettings, Vec<ConfigFault>> {
         let (named, reading) = (self.named.clone(), Arc::clone(&self.reading));
         let read = async {
             let alone = reading.lock_owned().await;

@@ -146,7 +146,7 @@ async fn a_bad_row_is_refused_with_all_its_faults_and_hides_no_other(place: Plac
     let loaded = place.source().load().await.unwrap();
     assert_eq!(ids(&loaded), ["a", "z"]);
     let faults: BTreeMap<Option<String>, usize> =
-        loaded.refused.iter().map(|row| (row.api_id.as_ref().map(ToString::to_string), row.issues.len())).collect();
+        loaded.refused.iter().map(|row| (row.api_id.as_ref().map(ToString::to_string), row.faults.len())).collect();
     assert_eq!(faults, BTreeMap::from([(None, 2), (Some("bad".to_owned()), 3)]), "{:#?}", loaded.refused);
 }
 
@@ -183,9 +183,9 @@ async fn every_fault_names_the_source(place: Place) {
     place.write(&[json!({ "api_id": "bad", "url": 5 })]).await;
     let source = place.source();
     let loaded = source.load().await.unwrap();
-    let issue = &loaded.refused[0].issues[0];
-    assert!(issue.location.contains(&source.name()) && issue.location.contains("bad"), "{}", issue.location);
-    for part in [&issue.what, &issue.why, &issue.remedy] {
-        assert!(!part.is_empty(), "{issue:?}");
+    let fault = &loaded.refused[0].faults[0];
+    assert!(fault.location.contains(&source.name()) && fault.location.contains("bad"), "{}", fault.location);
+    for part in [&fault.what, &fault.why, &fault.remedy] {
+        assert!(!part.is_empty(), "{fault:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
-use api_health_core::ConfigIssue;
+use api_health_core::ConfigFault;
 use api_health_import::{Content, Import, Source, Verdict, channels_to_toml};
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ pub(in crate::cli::apis) async fn import(
         input_is_free(path, mode)?;
         match read(path) {
             Ok(file) => files.push(file),
-            Err(AppError::Configuration(issues)) => faults.extend(issues),
+            Err(AppError::Configuration(more)) => faults.extend(more),
             Err(error) => return Err(error),
         }
     }
@@ -47,9 +47,9 @@ pub(in crate::cli::apis) async fn import(
     let set = |name: &str| environment::referred(name).ok();
     let mapped = mapped(args)?;
     let mut import = api_health_import::read(source, &files, &set, &mapped).map_err(|faults| {
-        let issue =
+        let fault =
             |fault: api_health_import::Fault| ValueFault::new(fault.what, fault.why, fault.remedy).at(fault.location);
-        AppError::Configuration(faults.into_iter().map(issue).collect())
+        AppError::Configuration(faults.into_iter().map(fault).collect())
     })?;
     let rows = good_rows(app, &mut import);
     if args.json {
@@ -110,7 +110,7 @@ fn good_rows(app: &App, import: &mut Import) -> Vec<RawRow> {
         match rules.check(&row) {
             Ok(_) => good.push(row),
             Err(refused) => {
-                let why = refused.issues.iter().map(in_short).collect::<Vec<_>>().join("; ");
+                let why = refused.faults.iter().map(in_short).collect::<Vec<_>>().join("; ");
                 for entry in import.entries.iter_mut().filter(|entry| entry.row == Some(index)) {
                     entry.verdict = Verdict::Lost(format!("its row is refused: {why}"));
                 }
@@ -120,9 +120,9 @@ fn good_rows(app: &App, import: &mut Import) -> Vec<RawRow> {
     good
 }
 
-fn in_short(issue: &ConfigIssue) -> String {
-    let field = issue.location.rsplit(": ").next().unwrap_or_default();
-    format!("{field}: {} {}", issue.what, issue.why)
+fn in_short(fault: &ConfigFault) -> String {
+    let field = fault.location.rsplit(": ").next().unwrap_or_default();
+    format!("{field}: {} {}", fault.what, fault.why)
 }
 
 /// The same for programs.

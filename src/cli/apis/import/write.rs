@@ -75,9 +75,9 @@ pub(super) async fn write(table: &dyn RowTable, changes: Vec<RowChange>, out: &O
             count(total, "change")
         );
         return Err(match AppError::from(error) {
-            AppError::Configuration(issues) => {
+            AppError::Configuration(faults) => {
                 note(&so_far);
-                AppError::Configuration(issues)
+                AppError::Configuration(faults)
             }
             other => AppError::Unavailable(format!("{other}; {so_far}")),
         });

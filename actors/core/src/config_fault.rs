@@ -1,10 +1,10 @@
-//! An error in a config or a setting, in terms of the person who wrote it.
+//! A fault in a config or a setting, in terms of the person who wrote it.
 
 use std::fmt;
 
-/// One error in a config row or a setting. All errors of an input are reported together.
+/// One fault in a config row or a setting. All faults of an input are reported together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigIssue {
+pub struct ConfigFault {
     /// Where it stands, as the person would look for it: `apis.toml, line 12, api "shop": timeout_seconds`.
     pub location: String,
     /// What was found there: `"soon"`.
@@ -16,7 +16,7 @@ pub struct ConfigIssue {
 }
 
 /// `where: what why; write instead`.
-impl fmt::Display for ConfigIssue {
+impl fmt::Display for ConfigFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} {}; write {}", self.location, self.what, self.why, self.remedy)
     }
