@@ -1,6 +1,6 @@
 //! Decides state and alert for one outcome. Each confirmed change owes exactly one alert, unless it is [held](crate::hold).
 
-mod tell;
+mod alerting;
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub enum DecisionKind {
     SuspicionCleared,
     /// Enough outcomes in a row: the status changes, and an alert is owed or held.
     Confirmed,
-    /// Nothing holds its alerts any longer: what differs from what was told last is told now.
+    /// Nothing holds its alerts any longer: what differs from the last alert is alerted now.
     Released,
     /// It is down for long, and people are reminded of it.
     Reminded,
@@ -135,7 +135,7 @@ pub fn decide(
     if decision.next.is_suspect() {
         decision.recheck = Some(policy.recheck);
     } else if outcome.verdict != Verdict::Inconclusive {
-        decision = tell::tell(decision, outcome, policy, channels, now);
+        decision = alerting::alert_if_due(decision, outcome, policy, channels, now);
     }
     debug_assert_eq!(invariant::first_broken(&decision.next), None, "decide broke an invariant");
     decision
@@ -252,7 +252,7 @@ fn disagree(mut next: ApiState, toward: Toward, outcome: &Outcome, policy: &Poli
     confirm(next, &streak, outcome, policy, now)
 }
 
-/// The streak is long enough: the status changes. That is held until [`tell::tell`] says otherwise.
+/// The streak is long enough: the status changes. That is held until [`alerting::alert_if_due`] says otherwise.
 fn confirm(mut next: ApiState, streak: &Streak, outcome: &Outcome, policy: &Policy<'_>, now: Timestamp) -> Decision {
     let from = next.status;
     next.status = streak.toward.status();

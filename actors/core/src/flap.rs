@@ -19,7 +19,7 @@ pub struct Flap {
     pub changes: Vec<Timestamp>,
     /// Since when it flaps.
     pub since: Option<Timestamp>,
-    /// That was told.
+    /// An alert says so.
     pub is_alerted: bool,
 }
 

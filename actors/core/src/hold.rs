@@ -1,10 +1,10 @@
-//! Alerts that are held: what happens is decided as ever, and people are told of it when no reason is left to wait.
+//! Alerts that are held: what happens is decided as ever, and alerted when no reason is left to wait.
 //!
-//! There is one rule, and [`decide`](crate::decide()) keeps it. A confirmed change is told when nothing holds it. What holds it is a
+//! There is one rule, and [`decide`](crate::decide()) keeps it. A confirmed change is alerted when nothing holds it. What holds it is a
 //! maintenance window, a parent that is down, or that it changes too often ([`flap`](crate::flap)). When no hold is left, the next outcome
-//! that confirms the status compares it with what was told last, and only a difference is told: at most one alert.
+//! that confirms the status compares it with what was alerted last, and only a difference is alerted: at most one alert.
 //!
-//! Nothing is kept in a list meanwhile. The record has the truth (`status`, `incident`) and what was told last (`last_alerted`); [`Held`]
+//! Nothing is kept in a list meanwhile. The record has the truth (`status`, `incident`) and what was alerted last (`last_alerted`); [`Held`]
 //! adds what neither of them says. So a hold survives kill -9 and a change of owner as any state does.
 
 use std::fmt;
@@ -44,7 +44,7 @@ impl fmt::Display for Hold {
     }
 }
 
-/// Changes that were confirmed and not told.
+/// Changes that were confirmed and not alerted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// The status before the first of them.
@@ -55,6 +55,6 @@ pub struct Held {
     pub confirmed_at: Timestamp,
     /// What held it.
     pub why: String,
-    /// The outage that was told last, if its end is among them. When the API goes down once more it goes on.
+    /// The outage that was alerted last, if its end is among them. When the API goes down once more it goes on.
     pub ended: Option<Box<Incident>>,
 }

@@ -44,7 +44,7 @@ pub struct DeliveredAlert {
 /// Incidents whose end is noted in a record.
 pub const ENDED_MAX: usize = 2;
 
-/// Which incidents of an API ended last, once their end was delivered: whoever told one of them without the store, and asks later whether
+/// Which incidents of an API ended last, once their end was delivered: whoever sent one of them without the store, and asks later whether
 /// the record knows it, has nothing to withdraw. They are kept as numbers made of their ids, so that a record in no incident stays small.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ended([u32; ENDED_MAX]);

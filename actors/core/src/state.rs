@@ -95,10 +95,10 @@ pub struct ApiState {
     pub streak: Option<Streak>,
     /// The open incident; there is one exactly while the status is down.
     pub incident: Option<Box<Incident>>,
-    /// The status that was told last, delivered or owed; [`Status::Unknown`] if none was. It differs from the status only while
+    /// The status of the last alert, delivered or owed; [`Status::Unknown`] if none was. It differs from the status only while
     /// something is held.
     pub last_alerted: Status,
-    /// Changes that were confirmed and are not told yet.
+    /// Changes that were confirmed and not alerted yet.
     pub held: Option<Box<Held>>,
     /// Its latest changes, where it is looked at for flapping.
     pub flap: Option<Box<Flap>>,
@@ -154,7 +154,7 @@ impl ApiState {
         is_news
     }
 
-    /// Whether it changes too often to be told of each change.
+    /// Whether it changes too often for an alert of each change.
     pub fn is_flapping(&self) -> bool {
         self.flap.as_ref().is_some_and(|flap| flap.since.is_some())
     }

@@ -114,7 +114,7 @@ impl Supervisor {
     fn look_at_own_side(&mut self, ctx: &mut Context<Self>) {
         let Look { network, clock, ask } = self.own_side.look();
         let fault = |step| match step {
-            watch::Step::Tell(words) => Some(words),
+            watch::Step::Report(words) => Some(words),
             watch::Step::Well => None,
         };
         for (kind, step) in [(OwnSideKind::Network, network), (OwnSideKind::Clock, clock)] {

@@ -1,7 +1,7 @@
-//! Whose certificate ends soon: told once for each threshold that is crossed, and once when it was renewed.
+//! Whose certificate ends soon: alerted once for each threshold that is crossed, and once when it was renewed.
 //!
 //! That is a record of its own beside the API's, whose status stays as it is: down while a threshold is crossed, since the moment at
-//! which it was. So the record itself says which one was told, through restarts and to the next owner.
+//! which it was. So the record itself says which one was alerted, through restarts and to the next owner.
 
 use std::sync::Arc;
 
@@ -22,13 +22,13 @@ enum Step {
     Nothing,
     /// The certificate ends soon: tell so, for the first time or again.
     Alert(Crossed),
-    /// It is as it was told before, and ends a streak of good ones.
+    /// It is as it was alerted before, and ends a streak of good ones.
     Still(Crossed),
     /// A good one.
     Good,
 }
 
-/// What follows, given what was told before. A threshold that was crossed before the last one that was told, or before the certificate
+/// What follows, given what was alerted before. A threshold that was crossed before the last one that was alerted, or before the certificate
 /// was last seen renewed, is old news: of two servers behind one name, one may still have the old certificate.
 fn step(advisory: Option<&ApiState>, crossed: Option<Crossed>) -> Step {
     let is_alerted = advisory.is_some_and(|state| state.status == Status::Down);
@@ -70,7 +70,7 @@ impl Keeper {
         let advisory = self.ledger.get(&what.api_id).map(|entry| &entry.state);
         let known_reason = advisory.and_then(|state| state.incident.as_ref()).map(|incident| &incident.reason);
         if crossed.is_none() && known_reason.is_some_and(|reason| reason.ends_with(&validity.not_after.to_string())) {
-            // The very certificate of which it was told.
+            // The very certificate that was alerted.
             return self.close_certificate(&api.api_id, "its certificate_days were changed", now);
         }
         let step = step(advisory, crossed);

@@ -1,4 +1,4 @@
-//! Decides about outcomes: what follows for the state, for what is told and for the next probe.
+//! Decides about outcomes: what follows for the state, for alerts and for the next probe.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! What holds the alerts of an API at this moment, and what is done when nothing does any more.
 //!
 //! Whether to hold is asked only where an alert could follow: while all is well it costs nothing. When the last hold of an API is over, it
-//! is probed at once, and the outcome decides what is told ([`hold`](crate::hold)).
+//! is probed at once, and the outcome decides what is alerted ([`hold`](crate::hold)).
 //!
 //! A parent that this worker owns is known. Of one that another worker owns the stored record is read, as often as [`READ_EVERY`], and
 //! only while a dependent of it may be down. A dependent that goes down before its parent is known to be well waits for that, and not for long.

@@ -27,15 +27,15 @@ pub enum LogEvent {
         /// Of the last probe, in milliseconds.
         latency_ms: Option<u32>,
     },
-    /// Nothing could be told of an API for long, and that is told.
+    /// An API could not be judged for long, and that is alerted.
     Unclear { api_id: ApiId, since: Timestamp, reason: String },
     /// It can be judged again.
     Clear { api_id: ApiId, status: Status },
     /// A change of its status is confirmed, and its alert is held.
     Held { api_id: ApiId, why: String },
-    /// Nothing is held any more. What was told of it; `None`: the changes cancelled each other.
+    /// Nothing is held any more. The alert that this owes; `None`: the changes cancelled each other.
     Released { api_id: ApiId, alert: Option<AlertKind> },
-    /// The certificate of an API ends soon, and that is told.
+    /// The certificate of an API ends soon, and that is alerted.
     CertificateEndsSoon { api_id: ApiId, reason: String },
     /// It was renewed.
     CertificateRenewed { api_id: ApiId, reason: String },

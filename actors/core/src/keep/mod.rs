@@ -21,9 +21,9 @@
 //! | [`mod@log_event`] | what is to be logged |
 //! | [`mod@answers`] | what the store's answers mean |
 //! | [`mod@health`] | whether the store takes writes |
-//! | [`mod@own_side`] | what is told of our own network and clock |
-//! | [`mod@unclear`] | of whom nothing can be told, and when that is told |
-//! | [`mod@certificates`] | whose certificate ends soon, and when that is told |
+//! | [`mod@own_side`] | which alerts there are of our own network and clock |
+//! | [`mod@unclear`] | who cannot be judged, and when that is alerted |
+//! | [`mod@certificates`] | whose certificate ends soon, and when that is alerted |
 //! | [`mod@holds`] | whose alerts are held, and when that is over |
 //! | [`mod@history`] | what is recorded for people, and how it comes to where that is kept |
 //! | [`mod@heartbeats`] | when the heartbeat is written |
@@ -227,12 +227,12 @@ pub struct Keeper {
     own_side: OwnSide,
     unclear: Unclear,
     holds: Holds,
-    /// APIs of which it is told that their certificate ends soon.
+    /// APIs with an alert that their certificate ends soon.
     certificates: HashSet<ApiId>,
     history: HistoryQueue,
     /// When the last pass came: our own network worked then.
     passed_at: Option<Monotonic>,
-    /// It has been told what is configured: before that there is nothing to show.
+    /// It knows what is configured: before that there is nothing to show.
     is_configured: bool,
     waiters: Vec<(FlushUntil, u64)>,
     throttles: answers::Throttles,

@@ -1,6 +1,6 @@
-//! What is told of our own side: the network and the clock of this worker.
+//! Alerts of our own side: the network and the clock of this worker.
 //!
-//! Each worker has a record of its own for either, in the first of its shards. Who inherits one that is open has it told as over
+//! Each worker has a record of its own for either, in the first of its shards. Who inherits one that is open has it ended
 //! when its own side is well.
 
 use std::collections::BTreeSet;
@@ -22,7 +22,7 @@ pub enum OwnSideKind {
 /// What is known of our own side.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OwnSide {
-    /// The records that are down which explain why nothing can be told: those of networks, clocks and the capacity.
+    /// The records that are down which explain why nothing can be judged: those of networks, clocks and the capacity.
     pub(super) open: BTreeSet<ApiId>,
     /// Whether network and clock were well when that was heard last.
     is_well: [bool; 2],
@@ -83,7 +83,7 @@ impl Keeper {
     fn decide_own_side(&mut self, kind: OwnSideKind, shard: u16, fault: Option<String>, now: Moment) {
         let host = self.setup.instance.split(':').next().unwrap_or_default().to_owned();
         let mut what = kind.monitored(shard, &host);
-        // The end of what another worker told is that of its own network.
+        // The end of what another worker alerted is that of its own network.
         let inherited = self.ledger.get(&what.api_id).and_then(|entry| entry.state.incident.as_ref());
         if let Some(incident) = inherited.filter(|_| fault.is_none()) {
             what.name.clone_from(&incident.name);

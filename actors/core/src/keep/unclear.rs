@@ -1,9 +1,9 @@
-//! Of whom nothing can be told, and when that is told: so that nobody is blind in silence.
+//! Who cannot be judged, and when that is alerted: so that nobody is blind in silence.
 //!
-//! An API of which nothing but inconclusive outcomes come, or none at all, is told as unclear after a while
+//! An API of which nothing but inconclusive outcomes come, or none at all, is alerted as unclear after a while
 //! ([`ApiConfig::unclear_after`]), once, and once when it can be judged again. That is a record of its own beside the API's, whose status
-//! stays as it is. While our own network, clock or capacity is told to be at fault that explains it, and it is told one interval
-//! after that is over, if it is still so.
+//! stays as it is. While an alert says that our own network, clock or capacity is at fault that explains it, and it is alerted one
+//! interval after that is over, if it is still so.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -26,19 +26,19 @@ const SCAN_EVERY: Duration = Duration::from_secs(10);
 /// A look that is later than this says more of this machine than of any API: time that it slept through does not count.
 const BLIND_AFTER: Duration = Duration::from_secs(2);
 
-/// An API of which nothing can be told just now.
+/// An API that cannot be judged just now.
 #[derive(Clone, Debug)]
 struct Doubt {
     api: Arc<ApiConfig>,
     since: Timestamp,
-    /// When it is told.
+    /// When it is alerted.
     due: Duration,
     /// One interval of it.
     interval: Duration,
     why: String,
 }
 
-/// What is known of those of whom nothing can be told.
+/// What is known of those that cannot be judged.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unclear {
     /// Those without an alert yet.
@@ -59,7 +59,7 @@ impl Unclear {
         self.alerted.remove(api_id);
     }
 
-    /// It was told, by a process before this one.
+    /// It was alerted by a process before this one.
     pub(super) fn note_alerted(&mut self, api_id: ApiId) {
         self.alerted.insert(api_id);
     }
@@ -78,7 +78,7 @@ impl Unclear {
         }
     }
 
-    /// Those that are to be told now.
+    /// Those that are to be alerted now.
     fn take_due(&mut self, now: Duration) -> Vec<Doubt> {
         let blind = now.saturating_sub(self.looked_at.replace(now).unwrap_or(now));
         if blind > BLIND_AFTER {
@@ -97,7 +97,7 @@ impl Unclear {
 }
 
 impl Keeper {
-    /// An outcome came: whether it can be told from it how the API is.
+    /// An outcome came: whether the API can be judged by it.
     pub(super) fn note_clarity(&mut self, api: &Arc<ApiConfig>, outcome: &Outcome, now: Moment) {
         if self.setup.once {
             return;
@@ -116,7 +116,7 @@ impl Keeper {
         }
     }
 
-    /// Tells of whom nothing could be told for long.
+    /// Alerts of those that could not be judged for long.
     pub(super) fn report_unclear(&mut self, now: Moment) {
         self.close_what_is_well(now);
         if self.setup.once || self.shutting_down {
@@ -131,7 +131,7 @@ impl Keeper {
         }
         for Doubt { api, since, why, .. } in self.unclear.take_due(now.monotonic) {
             if self.owned.is_releasing(&api.api_id) || self.given_up.contains(&api.api_id) {
-                continue; // its next owner finds it, or it is told as such
+                continue; // its next owner finds it, or it is alerted as such
             }
             self.decide_unclear(&api, Some(why.clone()), since, now);
             self.log.push(LogEvent::Unclear { api_id: api.api_id.clone(), since, reason: why });
@@ -140,7 +140,7 @@ impl Keeper {
         self.write_queued(now);
     }
 
-    /// Finds those that should have been heard of. Whose prober was given up is told as such.
+    /// Finds those that should have been heard of. A prober that was given up has an alert of its own.
     fn look_for_the_silent(&mut self, now: Moment) {
         let is_silent = |entry: &Entry| entry.late_after.is_some_and(|after| after <= now.monotonic);
         let silent: Vec<Arc<ApiConfig>> = (self.watched())

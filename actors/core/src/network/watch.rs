@@ -1,6 +1,6 @@
-//! Since when our own side is at fault, and when that is told, and told as over.
+//! Since when our own side is at fault, and when that is reported, and reported as over.
 //!
-//! A network that comes and goes within seconds is no news, and one that does so for hours is told a few times and not each time: the
+//! A network that comes and goes within seconds is no news, and one that does so for hours is reported a few times and not each time: the
 //! more often it went, the longer it must be well before that is said.
 
 use std::collections::BTreeMap;
@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use super::Way;
 
-/// What lasts for so long is told.
+/// What lasts for so long is reported.
 pub const REPORTED_AFTER: Duration = Duration::from_secs(5);
 
-/// It is told as over when all has been well for so long; twice as long each further time within [`LATELY`].
+/// It is reported as over when all has been well for so long; twice as long each further time within [`LATELY`].
 pub const OVER_AFTER: Duration = Duration::from_secs(5);
 
-/// The longest that all must be well before it is told as over.
+/// The longest that all must be well before it is reported as over.
 pub const OVER_AFTER_MAX: Duration = Duration::from_secs(300);
 
-/// Times that it was told before this long ago do not count.
+/// Times that it was reported before this long ago do not count.
 const LATELY: Duration = Duration::from_secs(1_800);
 
 /// While it lasts the witnesses are asked again this often.
@@ -27,16 +27,16 @@ pub const ASKED_EVERY: Duration = Duration::from_secs(3);
 /// watched no longer.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 
-/// It is told again this often while it lasts, so that whoever hears of it may start anew.
+/// It is reported again this often while it lasts, so that whoever hears of it may start anew.
 const REPORTED_EVERY: Duration = Duration::from_secs(10);
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Tell people, in these words; again for as long as it lasts.
-    Tell(String),
-    /// All is well, or well again: whoever was told hears of it. Comes soon after a start as well, since a process before this one
-    /// may have told.
+    /// Report it, in these words; again for as long as it lasts.
+    Report(String),
+    /// All is well, or well again: whoever heard of it hears that. Comes soon after a start as well, since a process before this one
+    /// may have reported it.
     Well,
 }
 
@@ -55,7 +55,7 @@ pub struct Watch {
     /// When all was well again in each way that was at fault.
     over_at: BTreeMap<Way, Duration>,
     well_since: Option<Duration>,
-    /// When it was told last that it is so, while that stands.
+    /// When it was reported last that it is so, while that stands.
     reported_at: Option<Duration>,
     /// How often it came lately, and when it came last.
     came: (u32, Duration),
@@ -100,7 +100,7 @@ impl Watch {
         self.faults.keys().copied().collect()
     }
 
-    /// Looks whether there is something to tell; `well_at` is when all was seen to be well last in a way.
+    /// Looks whether there is something to report; `well_at` is when all was seen to be well last in a way.
     pub fn look(&mut self, well_at: impl Fn(Way) -> Option<Duration>, now: Duration) -> Option<Step> {
         let over_at = &mut self.over_at;
         self.faults.retain(|way, fault| {
@@ -122,7 +122,7 @@ impl Watch {
             self.came = (if times > 0 && now.saturating_sub(last) < LATELY { times.saturating_add(1) } else { 1 }, now);
         }
         self.reported_at = Some(now);
-        Some(Step::Tell(oldest.words.clone()))
+        Some(Step::Report(oldest.words.clone()))
     }
 
     fn look_well(&mut self, now: Duration) -> Option<Step> {
@@ -145,7 +145,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// What is told each second of a world that is ill when `is_ill` says so, and asked about each second.
+    /// What is reported each second of a world that is ill when `is_ill` says so, and asked about each second.
     fn reports(seconds: u64, is_ill: impl Fn(u64) -> bool) -> Vec<(u64, bool)> {
         let (mut watch, mut well_at, mut last) = (Watch::default(), None, None);
         let mut reports = Vec::new();
@@ -156,7 +156,7 @@ mod tests {
                 well_at = Some(at(second));
             }
             let is_gone = match watch.look(|_| well_at, at(second)) {
-                Some(Step::Tell(words)) => {
+                Some(Step::Report(words)) => {
                     assert_eq!(words, "gone");
                     true
                 }
@@ -189,12 +189,12 @@ mod tests {
     fn a_fault_of_which_nobody_speaks_any_more_is_over() {
         let mut watch = Watch::default();
         watch.ill(Way::Lookup, "gone", at(10), at(1));
-        assert_eq!(watch.look(|_| None, at(7)), Some(Step::Tell("gone".into())));
+        assert_eq!(watch.look(|_| None, at(7)), Some(Step::Report("gone".into())));
         assert_eq!(
             (watch.asks(at(7)), watch.asks(at(8)), watch.asks(at(10))),
             (vec![Way::Lookup], vec![], vec![Way::Lookup])
         );
-        assert!(matches!(watch.look(|_| None, at(601)), Some(Step::Tell(_))));
+        assert!(matches!(watch.look(|_| None, at(601)), Some(Step::Report(_))));
         assert_eq!(watch.look(|_| None, at(602)), None);
         assert_eq!((watch.look(|_| None, at(607)), watch.is_at_fault(Way::Lookup)), (Some(Step::Well), false));
     }
@@ -204,6 +204,6 @@ mod tests {
         let mut watch = Watch::default();
         watch.ill(Way::Lookup, "gone", at(10), at(1));
         let proof = |way| (way == Way::NETWORK).then_some(at(5));
-        assert!(matches!(watch.look(proof, at(7)), Some(Step::Tell(_))));
+        assert!(matches!(watch.look(proof, at(7)), Some(Step::Report(_))));
     }
 }

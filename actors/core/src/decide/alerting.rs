@@ -1,4 +1,4 @@
-//! What is told once an outcome has confirmed a status: the change, that it flaps, a reminder, or nothing as long as it is held.
+//! Which alert is owed once an outcome has confirmed a status: the change, that it flaps, a reminder, or none as long as it is held.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const REMINDER_PAUSE_MAX: Duration = Duration::from_secs(86_400);
 const LAST_REMINDER: u32 = 999;
 
 /// The outcome agrees with the status of `decision`, by itself or as the last of a streak.
-pub(super) fn tell(
+pub(super) fn alert_if_due(
     mut decision: Decision,
     outcome: &Outcome,
     policy: &Policy<'_>,
@@ -40,7 +40,7 @@ pub(super) fn tell(
         let unalerted = next.flap.as_mut().filter(|flap| flap.since.is_some() && !flap.is_alerted);
         if let Some(flap) = unalerted.filter(|_| outer.is_none()) {
             flap.is_alerted = true;
-            return released(decision).flapping(policy, channels, now);
+            return released(decision).alert_flapping(policy, channels, now);
         }
         return if is_over { released(decision) } else { decision };
     }
@@ -49,7 +49,7 @@ pub(super) fn tell(
     let is_alerted = (next.last_alerted == Status::Down) == (next.status == Status::Down);
     let decision = if is_over { released(decision) } else { decision };
     match held.filter(|_| !is_alerted) {
-        Some(held) => decision.change(*held, outcome, policy, channels, now),
+        Some(held) => decision.alert_change(*held, outcome, policy, channels, now),
         None => decision.remind(outcome, policy, channels, now),
     }
 }
@@ -62,8 +62,8 @@ fn released(mut decision: Decision) -> Decision {
 }
 
 impl Decision {
-    /// The status differs from what was told last.
-    fn change(
+    /// The status differs from the one that was alerted last.
+    fn alert_change(
         mut self,
         held: Held,
         outcome: &Outcome,
@@ -96,7 +96,7 @@ impl Decision {
     }
 
     /// It changes too often.
-    fn flapping(self, policy: &Policy<'_>, channels: &[String], now: Timestamp) -> Self {
+    fn alert_flapping(self, policy: &Policy<'_>, channels: &[String], now: Timestamp) -> Self {
         let Some(flap) = policy.flap else { return self };
         let window = flap.window.as_secs();
         let last = if self.next.last_alerted == Status::Down { "down" } else { "up" };
@@ -120,7 +120,7 @@ impl Decision {
         self.enqueue(alert, channels, &[])
     }
 
-    /// It is down, and that was told: a reminder, if one is due.
+    /// It is down, and that was alerted: a reminder, if one is due.
     fn remind(mut self, outcome: &Outcome, policy: &Policy<'_>, channels: &[String], now: Timestamp) -> Self {
         let is_waiting = self.next.owed.iter().any(|owed| owed.alert.kind == AlertKind::Reminder);
         let (Some(first), Some(incident), false) = (policy.remind_after, &mut self.next.incident, is_waiting) else {
