@@ -82,7 +82,7 @@ impl Gauges {
         self.supervisor.send(AskProgress(asker)).await.ok()
     }
 
-    /// Figures of the keeper; `None`: there is none, and will be none. While it is being restarted this waits: the caller needs a
+    /// The counts of the keeper; `None`: there is none, and will be none. While it is being restarted this waits: the caller needs a
     /// timeout.
     pub async fn report(&self) -> Option<KeeperReport> {
         self.keeper.ask(|| Report, |_| true).await
@@ -142,7 +142,7 @@ pub const fn longest_stop(within: Duration) -> Duration {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StopReport {
-    /// Figures of the keeper at the end; `None`: it did not answer.
+    /// The counts of the keeper at the end; `None`: it did not answer.
     pub keeper: Option<KeeperReport>,
 }
 

@@ -1,4 +1,4 @@
-//! Figures of supervision that several modules use.
+//! Numbers of supervision that several modules use.
 
 use std::time::Duration;
 

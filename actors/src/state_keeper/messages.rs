@@ -216,7 +216,7 @@ impl Handler<Withdraw> for StateKeeper {
     }
 }
 
-/// Figures of the keeper, for the end of a run and for tests.
+/// What the keeper counts, for the end of a run and for tests.
 pub type KeeperReport = keep::Report;
 
 /// Asks for a [`KeeperReport`].

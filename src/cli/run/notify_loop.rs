@@ -16,7 +16,7 @@ use api_health_actors::system::Gauges;
 use tokio::time::Instant;
 
 use super::readiness::{Configs, Readiness};
-use super::status_line::{StatusFigures, StatusLine};
+use super::status_line::{StatusLine, StatusSummary};
 use crate::systemd;
 
 /// How often it is looked whether the program does what it is for.
@@ -167,7 +167,7 @@ impl StatusLoop {
                 (false, true) => Configs::Read,
             };
             let trouble = self.readiness.look(report, configs, now);
-            let figures = StatusFigures {
+            let summary = StatusSummary {
                 apis: gauges.probers(),
                 report,
                 trouble,
@@ -175,7 +175,7 @@ impl StatusLoop {
                 unreadable: &unreadable,
                 probes: gauges.stats().probes(),
             };
-            if let Some(line) = self.status.next(&figures, Instant::now()) {
+            if let Some(line) = self.status.next(&summary, Instant::now()) {
                 systemd::status(&line);
             }
             self.next = Instant::now() + LOOK_EVERY;

@@ -20,7 +20,7 @@ const RATE_EVERY: Duration = Duration::from_secs(30);
 const LOOKS_MAX: usize = 60;
 
 /// What the line is made of.
-pub(super) struct StatusFigures<'a> {
+pub(super) struct StatusSummary<'a> {
     /// APIs that are watched.
     pub(super) apis: usize,
     /// What the keeper says, if it does.
@@ -48,12 +48,12 @@ impl StatusLine {
     }
 
     /// The line, if it is time to tell it.
-    pub(super) fn next(&mut self, figures: &StatusFigures<'_>, now: Instant) -> Option<String> {
-        self.looks.push_back((now, figures.probes));
+    pub(super) fn next(&mut self, summary: &StatusSummary<'_>, now: Instant) -> Option<String> {
+        self.looks.push_back((now, summary.probes));
         if self.looks.len() > LOOKS_MAX {
             self.looks.pop_front();
         }
-        let (words, rate) = (words(figures), self.rate());
+        let (words, rate) = (words(summary), self.rate());
         if let Some((at, told_words, told_rate)) = &self.told {
             let wait = match (*told_words == words, *told_rate == rate) {
                 (true, true) => return None,
@@ -82,16 +82,16 @@ impl StatusLine {
 }
 
 /// The line with `RATE` where the rate goes.
-fn words(figures: &StatusFigures<'_>) -> String {
-    let apis = count(figures.apis, "API");
-    let store = match figures.trouble {
+fn words(summary: &StatusSummary<'_>) -> String {
+    let apis = count(summary.apis, "API");
+    let store = match summary.trouble {
         Some((NotReady::StoreGone, since)) => format!("store takes no writes since {since}"),
         _ => "store ok".to_owned(),
     };
-    if let Some(why) = figures.why_no_configs {
+    if let Some(why) = summary.why_no_configs {
         return format!("no configs could be read yet, tried again and again; {store}; {why}");
     }
-    let line = match (figures.report, figures.trouble) {
+    let line = match (summary.report, summary.trouble) {
         (Some(report), _) => {
             let (down, unknown, owed) = (number(report.down), number(report.unknown), count(report.owed, "alert"));
             format!("{apis}: {down} down, {unknown} unknown; {owed} owed; RATE probes/s; {store}")
@@ -99,20 +99,20 @@ fn words(figures: &StatusFigures<'_>) -> String {
         (None, Some((_, since))) => format!("{apis}; the state-keeper does not answer since {since}; RATE probes/s"),
         (None, None) => format!("{apis}; RATE probes/s"),
     };
-    if figures.unreadable.is_empty() {
+    if summary.unreadable.is_empty() {
         return line;
     }
     // What may be long, and is cut, comes last.
-    format!("{line}; the last good configs run, since some cannot be read: {}", figures.unreadable.join("; "))
+    format!("{line}; the last good configs run, since some cannot be read: {}", summary.unreadable.join("; "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn figures<'a>(down: usize, probes: u64) -> StatusFigures<'a> {
+    fn summary<'a>(down: usize, probes: u64) -> StatusSummary<'a> {
         let report = KeeperReport { down, unknown: 1, owed: 5, ..KeeperReport::default() };
-        StatusFigures {
+        StatusSummary {
             apis: 1_000,
             report: Some(report),
             trouble: None,
@@ -125,30 +125,30 @@ mod tests {
     #[test]
     fn the_line_has_all_figures_and_what_is_wrong() {
         let start = Instant::now();
-        let line = |figures: &StatusFigures<'_>| {
-            StatusLine::new(start).next(figures, start + Duration::from_secs(60)).unwrap()
+        let line = |summary: &StatusSummary<'_>| {
+            StatusLine::new(start).next(summary, start + Duration::from_secs(60)).unwrap()
         };
-        assert_eq!(line(&figures(3, 1_000)), "1,000 APIs: 3 down, 1 unknown; 5 alerts owed; 16.7 probes/s; store ok");
+        assert_eq!(line(&summary(3, 1_000)), "1,000 APIs: 3 down, 1 unknown; 5 alerts owed; 16.7 probes/s; store ok");
         let since = Timestamp::from_millis(1_795_332_600_000);
-        let gone = StatusFigures { trouble: Some((NotReady::StoreGone, since)), ..figures(3, 1) };
+        let gone = StatusSummary { trouble: Some((NotReady::StoreGone, since)), ..summary(3, 1) };
         assert_eq!(
             line(&gone),
             "1,000 APIs: 3 down, 1 unknown; 5 alerts owed; under 0.1 probes/s; store takes no writes since 2026-11-22T07:30:00.000Z"
         );
-        let none = StatusFigures { apis: 0, why_no_configs: Some("apis.toml: is not there"), ..figures(0, 0) };
+        let none = StatusSummary { apis: 0, why_no_configs: Some("apis.toml: is not there"), ..summary(0, 0) };
         assert_eq!(
             line(&none),
             "no configs could be read yet, tried again and again; store ok; apis.toml: is not there"
         );
         let unreadable = ["DynamoDB table configs: throttled".to_owned()];
-        let partly = StatusFigures { unreadable: &unreadable, ..figures(3, 60) };
+        let partly = StatusSummary { unreadable: &unreadable, ..summary(3, 60) };
         assert_eq!(
             line(&partly),
             "1,000 APIs: 3 down, 1 unknown; 5 alerts owed; 1.0 probes/s; store ok; the last good configs run, since some \
              cannot be read: DynamoDB table configs: throttled"
         );
         let silent =
-            StatusFigures { report: None, trouble: Some((NotReady::KeeperSilent, since)), apis: 1, ..figures(0, 60) };
+            StatusSummary { report: None, trouble: Some((NotReady::KeeperSilent, since)), apis: 1, ..summary(0, 60) };
         assert_eq!(
             line(&silent),
             "1 API; the state-keeper does not answer since 2026-11-22T07:30:00.000Z; 1.0 probes/s"
@@ -162,8 +162,8 @@ mod tests {
         let mut told = Vec::new();
         for second in 1..=120 {
             // One goes down; the rate changes all the time.
-            let figures = figures(usize::from(second > 50), second * second);
-            if status.next(&figures, start + Duration::from_secs(second)).is_some() {
+            let summary = summary(usize::from(second > 50), second * second);
+            if status.next(&summary, start + Duration::from_secs(second)).is_some() {
                 told.push(second);
             }
         }
@@ -171,7 +171,7 @@ mod tests {
         let mut status = StatusLine::new(start);
         let told = (1..=120).filter(|second| {
             let at = start + Duration::from_secs(*second);
-            status.next(&figures(usize::try_from(*second).unwrap(), 0), at).is_some()
+            status.next(&summary(usize::try_from(*second).unwrap(), 0), at).is_some()
         });
         assert_eq!(told.count(), 40);
     }

@@ -50,8 +50,8 @@ impl Day {
         Times::of(&within, &Seen { watched: &[self.from..self.until], excluded: &self.excluded, down })
     }
 
-    /// The figures of all hours together.
-    pub fn figures(&self) -> (Counts, Latency) {
+    /// What all hours counted together.
+    pub fn totals(&self) -> (Counts, Latency) {
         let mut all = Hour::default();
         self.hours.iter().for_each(|(_, hour)| all.merge(hour));
         (all.counts, all.latency)
@@ -224,7 +224,7 @@ pub(super) mod tests {
                     prop_assert!(read.excluded.len() <= EXCLUDED_MAX && read.until <= day.day.ends_at());
                     let times = read.times(&(day.day.starts_at()..day.day.ends_at()), &[]);
                     prop_assert_eq!(times.watched_ms + times.not_watched_ms() + times.maintenance_ms + times.inconclusive_ms, 86_400_000);
-                    let _ = (read.figures(), read.encode());
+                    let _ = (read.totals(), read.encode());
                 }
             }
         }

@@ -35,11 +35,11 @@ pub struct Month {
 
 impl Summary {
     pub fn of(day: &Day, down: &[Range<Timestamp>]) -> Self {
-        let (counts, latency) = day.figures();
+        let (counts, latency) = day.totals();
         Self { times: day.times(&(day.day.starts_at()..day.day.ends_at()), down), counts, latency }
     }
 
-    /// Which times follow (the lowest bit: all of the day was watched), and the figures.
+    /// Which times follow (the lowest bit: all of the day was watched), and the counts.
     fn encode(&self, out: &mut Vec<u8>) {
         let Times { watched_ms, down_ms, maintenance_ms, inconclusive_ms, .. } = self.times;
         let is_whole = watched_ms == DAY_MS;

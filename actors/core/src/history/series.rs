@@ -144,7 +144,7 @@ impl Past {
         points
     }
 
-    /// All of `window` as one point: with the figures of the hours that begin in it, and of days of which only their month is left.
+    /// All of `window` as one point: with the counts of the hours that begin in it, and of days of which only their month is left.
     pub fn whole(&self, window: &Range<Timestamp>) -> Point {
         let (mut counts, mut latency) = (Counts::default(), Latency::default());
         for (day, stored) in &self.days {
@@ -223,7 +223,7 @@ impl Past {
         let (first, last) = (UtcDay::of(window.start), UtcDay::of(last));
         let down = self.outages();
         for (day, stored) in self.days.range(first..=last) {
-            let (counts, latency) = stored.figures();
+            let (counts, latency) = stored.totals();
             each(*day, &stored.times(window, &down), counts, &latency);
         }
         for (day, summary) in self.summaries.range(first..=last).filter(|(day, _)| !self.days.contains_key(day)) {

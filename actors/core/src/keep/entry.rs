@@ -47,7 +47,7 @@ pub(super) enum Writing {
     /// Nothing to write.
     #[default]
     Idle,
-    /// Only figures changed: the write may wait until then.
+    /// Nothing that decides changed: the write may wait until then.
     AtCheckpoint(Monotonic),
     Queued,
     /// Sent, in the call of that number.

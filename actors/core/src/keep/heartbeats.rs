@@ -1,7 +1,7 @@
 //! When the heartbeat is written: one record that says how everything stands.
 //!
 //! It is best effort and delays no write of a state. Where checkpoints are far apart it may be the only write for long, so one that
-//! fails counts against the store. Its figures are collected when it is due.
+//! fails counts against the store. What it says is collected when it is due.
 
 use std::time::Duration;
 

@@ -102,7 +102,7 @@ impl Ledger {
         self.entries.insert(api_id, entry.into());
     }
 
-    /// Applies a decision, and queues the write: at once, or at the checkpoint if only figures changed.
+    /// Applies a decision, and queues the write: at once, or at the checkpoint if it changed nothing that decides.
     pub(super) fn apply(&mut self, api_id: &ApiId, decision: Decision, now: Monotonic) {
         let must_store = decision.must_store();
         let entry = self.entry(api_id);
@@ -137,7 +137,7 @@ impl Ledger {
         self.write_within(api_id, self.checkpoint(), now);
     }
 
-    /// How long a write may wait if only figures changed.
+    /// How long a write may wait if nothing that decides changed.
     pub(super) fn checkpoint(&self) -> Duration {
         let entries = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
         self.checkpoint.max(Duration::from_secs(u64::from(entries / CHECKPOINTS_PER_SECOND)))

@@ -1,4 +1,4 @@
-//! The state of everything in figures: for the heartbeat, for the end of a run, and on request.
+//! The state of everything in numbers: for the heartbeat, for the end of a run, and on request.
 
 use super::entry::Entry;
 use super::{Effect, Keeper, LogEvent};
@@ -10,7 +10,7 @@ use crate::status::Status;
 use crate::store::StoreError;
 use crate::time::Monotonic;
 
-/// Figures of one keeper.
+/// What one keeper counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// APIs with changes that are not in the store.

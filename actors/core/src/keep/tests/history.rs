@@ -218,7 +218,7 @@ fn a_shard_that_is_released_hands_its_days_over() {
     let today = past.days().next().unwrap();
     let gap = today.times(&(moment(desk.now).wall..moment(desk.now + Duration::from_secs(600)).wall), &[]);
     assert_eq!((gap.watched_ms, gap.not_watched_ms()), (0, 600_000));
-    assert_eq!(today.figures().0.passes, 6, "those of both");
+    assert_eq!(today.totals().0.passes, 6, "those of both");
 }
 
 #[test]
