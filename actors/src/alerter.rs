@@ -61,7 +61,7 @@ impl Alerter {
             }
             Err(error) => {
                 let wait = self.policy.wait_after(message.failures, &error);
-                channel.failure_log.failed(message, &error, wait);
+                channel.failure_log.on_failed(message, &error, wait);
                 if message.alerts.len() > 1 && matches!(error, NotifyError::Permanent { .. }) {
                     return DeliveryResult::DigestRefused { why: error.to_string() };
                 }
@@ -88,7 +88,7 @@ pub struct DeliverAlerts {
     pub alerts: Vec<Arc<Alert>>,
     /// Attempts that failed before this one.
     pub failures: u32,
-    /// The attempt is made while this lease is held, and cancelled at its deadline. `None`: it is made without a lease, since they
+    /// The attempt is made while this lease is valid, and cancelled at its deadline. `None`: it is made without a lease, since they
     /// could not be stored (P5).
     pub lease: Option<AttemptLease>,
 }

@@ -200,7 +200,7 @@ impl<'a> Message<'a> {
             (AlertKind::Closed, true) => (Status::Unknown, Status::Unknown),
         };
         AlertPayload {
-            schema: match (self.is_of_certificate(), self.is_of_clarity() || alert.kind.is_aside()) {
+            schema: match (self.is_of_certificate(), self.is_of_clarity() || alert.kind.changes_no_status()) {
                 (true, _) => SCHEMA_OF_CERTIFICATES,
                 (_, true) => SCHEMA_OF_MORE_KINDS,
                 _ => SCHEMA,

@@ -182,7 +182,8 @@ impl<'de> Deserialize<'de> for Time {
 fn schema_of(state: &ApiState) -> u32 {
     let api_id = &state.api_id;
     let holds = state.held.is_some() || state.is_flapping() || state.maintenance.is_some();
-    if holds || api_id.certificate_api().is_some() || state.owed.iter().any(|owed| owed.alert.kind.is_aside()) {
+    if holds || api_id.certificate_api().is_some() || state.owed.iter().any(|owed| owed.alert.kind.changes_no_status())
+    {
         return SCHEMA_OF_HOLDS;
     }
     let is_of_fleets = [ApiId::monitor_fleet(), ApiId::monitor_capacity()].contains(api_id)

@@ -40,7 +40,7 @@ impl AlertKind {
     }
 
     /// Whether it starts or ends none: what people know of the status is the same after it.
-    pub const fn is_aside(self) -> bool {
+    pub const fn changes_no_status(self) -> bool {
         matches!(self, Self::Flapping | Self::Reminder)
     }
 
@@ -99,7 +99,7 @@ impl Alert {
 
     /// Whether the last alert that people get is as true without it.
     pub(crate) fn is_spare(&self) -> bool {
-        self.is_withdrawal() || self.kind.is_aside()
+        self.is_withdrawal() || self.kind.changes_no_status()
     }
 
     /// Whether it withdraws an outage that was sent and is not in the record.

@@ -144,9 +144,11 @@ pub fn enqueue(
 /// ([`withdraw`](crate::decide::withdraw)) may stand beside a recovery, and is kept.
 fn last_pair_that_cancels(owed: &[OwedAlert]) -> Option<usize> {
     let same = OwedAlert::has_same_pending_channels;
-    let is_aside = |owed: &OwedAlert| owed.alert.kind.is_aside();
+    let changes_no_status = |owed: &OwedAlert| owed.alert.kind.changes_no_status();
     let cancel = |a: &OwedAlert, b: &OwedAlert| {
-        !is_aside(a) && !is_aside(b) && a.alert.kind.starts_incident() != b.alert.kind.starts_incident()
+        !changes_no_status(a)
+            && !changes_no_status(b)
+            && a.alert.kind.starts_incident() != b.alert.kind.starts_incident()
     };
     let found = owed
         .windows(3)

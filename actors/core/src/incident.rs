@@ -86,7 +86,7 @@ impl Incident {
     /// Notes that a channel has an alert of it. Reminders are counted elsewhere.
     pub(crate) fn note_delivered(&mut self, channel: &str, kind: AlertKind, at: Timestamp) {
         let is_known = self.delivered.iter().any(|alert| alert.kind == kind && alert.channel == channel);
-        if !kind.is_aside() && !is_known && self.delivered.len() < Self::DELIVERED_MAX {
+        if !kind.changes_no_status() && !is_known && self.delivered.len() < Self::DELIVERED_MAX {
             self.delivered.push(DeliveredAlert { channel: channel.to_owned(), kind, at });
         }
     }

@@ -70,5 +70,5 @@ pub fn first_broken(state: &ApiState) -> Option<&'static str> {
 
 /// The owed alerts that alternate: all but withdrawals ([`withdraw`](crate::decide::withdraw)) and those that change nothing.
 fn alternating(s: &ApiState) -> impl Iterator<Item = &OwedAlert> {
-    s.owed.iter().filter(|owed| !owed.alert.is_withdrawal() && !owed.alert.kind.is_aside())
+    s.owed.iter().filter(|owed| !owed.alert.is_withdrawal() && !owed.alert.kind.changes_no_status())
 }

@@ -32,7 +32,7 @@ impl Verdict {
     }
 }
 
-/// The verdict on one probe, with its reasons and the few figures worth keeping.
+/// The verdict on one probe, with its reasons and what is worth keeping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// When the probe began. An incident is dated by this, since the API was already failing then.

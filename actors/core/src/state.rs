@@ -143,8 +143,9 @@ impl ApiState {
 
     /// A channel has an alert: see [`delivery::mark_delivered`]. If all of them have the end of an incident by that, it is noted.
     pub(crate) fn mark_delivered(&mut self, alert_id: &str, channel: &str) -> bool {
-        let ends =
-            |alert: &&Alert| alert.alert_id == alert_id && !alert.kind.starts_incident() && !alert.kind.is_aside();
+        let ends = |alert: &&Alert| {
+            alert.alert_id == alert_id && !alert.kind.starts_incident() && !alert.kind.changes_no_status()
+        };
         let ended = self.owed.iter().map(|owed| &owed.alert).find(ends).map(|alert| alert.incident_id.clone());
         let is_news = delivery::mark_delivered(&mut self.owed, alert_id, channel);
         let is_owed = || self.owed.iter().any(|owed| owed.alert.alert_id == alert_id);

@@ -165,7 +165,7 @@ impl World {
                 assert!(self.hold.is_none() || waits, "{kind:?} in spite of {:?}", self.hold);
             }
         }
-        if let Some(alert) = alert.as_ref().filter(|alert| !alert.kind.is_aside()) {
+        if let Some(alert) = alert.as_ref().filter(|alert| !alert.kind.changes_no_status()) {
             assert_eq!(
                 (alert.kind.status(), alert.changes_left_out % 2),
                 (next.status, 0),
@@ -184,7 +184,7 @@ impl World {
     }
 
     fn changes_told(&self) -> impl Iterator<Item = &Alert> {
-        self.told.iter().filter(|alert| !alert.kind.is_aside())
+        self.told.iter().filter(|alert| !alert.kind.changes_no_status())
     }
 }
 

@@ -36,7 +36,7 @@ impl FailureLog {
     }
 
     /// The next attempt comes after `wait`.
-    pub(super) fn failed(&mut self, message: &DeliverAlerts, error: &NotifyError, wait: Duration) {
+    pub(super) fn on_failed(&mut self, message: &DeliverAlerts, error: &NotifyError, wait: Duration) {
         let channel = &*message.channel;
         let alert_id = message.alerts.first().map(|alert| alert.alert_id.as_str()); // the oldest of a digest
         let (failures, retry_seconds) = (message.failures.saturating_add(1), wait.as_secs_f64());

@@ -206,14 +206,14 @@ impl Keeper {
             match result {
                 DeliveryResult::Delivered => digester.on_taken(alerts.len()),
                 DeliveryResult::Failed { patience, .. } => {
-                    digester.on_failed(alerts.len(), patience.is_some(), now.monotonic)
+                    digester.on_failed(alerts.len(), patience.is_some(), now.monotonic);
                 }
                 DeliveryResult::DigestRefused { .. } => digester.on_refused(now.monotonic),
                 DeliveryResult::Cancelled => {}
             }
         }
         for alert in alerts {
-            self.settle(channel, alert, unstored, result, now);
+            self.note_delivery_result(channel, alert, unstored, result, now);
         }
         self.write_queued(now);
         for alert in alerts {
@@ -224,7 +224,14 @@ impl Keeper {
     }
 
     /// Notes in the record of one API what came of an attempt.
-    fn settle(&mut self, channel: &Channel, alert: &Arc<Alert>, unstored: bool, result: &DeliveryResult, now: Moment) {
+    fn note_delivery_result(
+        &mut self,
+        channel: &Channel,
+        alert: &Arc<Alert>,
+        unstored: bool,
+        result: &DeliveryResult,
+        now: Moment,
+    ) {
         let api_id = &alert.api_id;
         let wait = match result {
             DeliveryResult::Failed { wait, .. } => Some(*wait),

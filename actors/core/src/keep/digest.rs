@@ -1,7 +1,7 @@
 //! Whether what waits for a channel goes out one by one or together: a storm of single alerts is read by nobody.
 //!
 //! So many alerts as the settings say go out alone within [`STORM_WITHIN`]. What comes beyond that is gathered for
-//! [`GATHERED_FOR`] and goes out as one message, a digest, until the storm is over. Each alert in it is owed and settled by itself.
+//! [`GATHERED_FOR`] and goes out as one message, a digest, until the storm is over. Each alert in it is owed and delivered by itself.
 
 use std::collections::VecDeque;
 use std::time::Duration;

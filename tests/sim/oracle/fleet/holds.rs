@@ -108,7 +108,7 @@ impl Fleet<'_> {
             from == to || (from.is_none_or(is_over) && to.is_none_or(|incident| is_alerted(incident, AlertKind::Down)))
         };
         let mut told = told_outage(before);
-        for alert in new.iter().filter(|alert| !alert.kind.is_aside() && !alert.is_withdrawal()) {
+        for alert in new.iter().filter(|alert| !alert.kind.changes_no_status() && !alert.is_withdrawal()) {
             let is_next = if alert.kind == AlertKind::Down { None } else { Some(&alert.incident_id) };
             if !follows(told, is_next) {
                 let what = format!("{} is owed after {told:?}", alert.alert_id);

@@ -47,7 +47,7 @@ impl Fleet<'_> {
         }
         let Some(one) = self.apis.get(&record.api_id) else { return Ok(()) };
         let is_owed = |incident: &str, opens: bool| {
-            let owed = record.owed.iter().map(|owed| &owed.alert).filter(|alert| !alert.kind.is_aside());
+            let owed = record.owed.iter().map(|owed| &owed.alert).filter(|alert| !alert.kind.changes_no_status());
             owed.into_iter().any(|alert| alert.incident_id == incident && alert.kind.starts_incident() == opens)
                 || before.is_some_and(|before| folds(before, record))
                 || one.lanes.keys().any(|(id, _)| {
@@ -142,7 +142,7 @@ impl Fleet<'_> {
         let process = self.process;
         let Some(one) = self.apis.get_mut(&alert.api_id) else { return };
         let lane = one.lanes.entry((alert.alert_id.clone(), channel)).or_default();
-        if !std::mem::replace(&mut lane.taken, true) && !alert.kind.is_aside() {
+        if !std::mem::replace(&mut lane.taken, true) && !alert.kind.changes_no_status() {
             let open = one.open.entry(channel).or_default();
             if alert.kind.starts_incident() {
                 open.insert(alert.incident_id.clone(), (alert.alert_id.clone(), process));
