@@ -60,13 +60,8 @@ impl<'a> Checker<'a> {
     }
 
     /// How many rows there were.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.rows.len()
-    }
-
-    /// Whether there was none.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
     }
 
     /// The id of the row that was read last, if that is good.

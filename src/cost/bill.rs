@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use api_health_core::words;
+
 use super::formula::{
     ASSIGNMENT_ITEM_BYTES, CONFIG_ITEM_BYTES, FLEET_RENEWAL, HEARTBEAT_ITEM_BYTES, ITEM_OVERHEAD_BYTES, MONTH,
     PROBE_BYTES_OUT, STATE_ITEM_BYTES, checkpoint_period, lease_calls, outage_writes, read_units, scan_half_units,
@@ -242,6 +244,11 @@ pub fn others(workload: &Workload) -> [Other; 5] {
     ]
 }
 
+/// Dollars as a person reads them: cents below a thousand, whole dollars above.
+pub fn dollars(usd: f64) -> String {
+    if usd < 999.995 { format!("{usd:.2}") } else { words::number(format!("{usd:.0}")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -327,5 +334,13 @@ mod tests {
         let [basic, https, string, fast, synthetics] = others(&Workload::of(1_000, MINUTE)).map(|other| other.usd);
         assert_eq!([basic, https, string, fast].map(f64::round), [475.0, 2_750.0, 4_750.0, 6_750.0]);
         assert!((synthetics - 52_560.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn money_reads_well() {
+        assert_eq!(
+            [0.004, 0.825, 999.994, 999.996, 1_234_567.4].map(dollars),
+            ["0.00", "0.82", "999.99", "1,000", "1,234,567"]
+        );
     }
 }

@@ -6,10 +6,8 @@
 //! | `formula` | how many writes and reads there are; tests count the real ones and compare |
 //! | `history` | the same, of history |
 //! | `bill` | both together, line by line, and what others charge for the same |
-//! | `page` | the tables of docs/cost.md |
 
 pub mod bill;
 pub mod formula;
 pub mod history;
-pub mod page;
 pub mod prices;

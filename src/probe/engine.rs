@@ -148,7 +148,6 @@ impl PartialResponse {
             },
             body: self.kept,
             body_cut_at_bound: self.cut_at_bound,
-            interim: self.trace.take_interim(),
             redirects: last_hop.redirects,
             left_behind: last_hop.left_behind,
             proxy: last_hop.proxy,

@@ -103,8 +103,6 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// The body was longer than `body_bytes_max`.
     pub body_cut_at_bound: bool,
-    /// The 1xx codes that came before the final response.
-    pub interim: Vec<u16>,
     /// Redirects that were followed to get here.
     pub redirects: u8,
     /// What was configured and not sent to the last hop, if that answers with a 4xx.

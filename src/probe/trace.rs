@@ -25,7 +25,6 @@ pub(super) struct Trace {
     address: Cell<Option<SocketAddr>>,
     by_proxy: Cell<bool>,
     head: RefCell<Option<Head>>,
-    interim: RefCell<Vec<u16>>,
     failure: RefCell<Option<Failure>>,
     deadline: Instant,
     client_certificate_wanted: Cell<bool>,
@@ -64,7 +63,6 @@ impl Trace {
             address: Cell::default(),
             by_proxy: Cell::default(),
             head: RefCell::default(),
-            interim: RefCell::default(),
             failure: RefCell::default(),
             deadline,
             client_certificate_wanted: Cell::default(),
@@ -97,7 +95,6 @@ impl Trace {
         earlier.add(&shown.times);
         self.earlier.set(earlier);
         self.head.take();
-        self.interim.take();
         self.failure.take();
         shown
     }
@@ -261,18 +258,6 @@ impl Trace {
 
     pub(super) fn take_failure(&self) -> Option<Failure> {
         self.failure.take()
-    }
-
-    pub(super) fn interim(&self, status: u16) {
-        self.interim.borrow_mut().push(status);
-    }
-
-    pub(super) fn interim_count(&self) -> usize {
-        self.interim.borrow().len()
-    }
-
-    pub(super) fn take_interim(&self) -> Vec<u16> {
-        self.interim.take()
     }
 
     pub(super) fn set_head(&self, head: Head) {

@@ -55,7 +55,9 @@ pub(super) struct Wire {
     /// While in the head: how many bytes it had when it was last parsed. After it: how many awc has taken of `for_awc` and of
     /// `buffer` behind it.
     mark: usize,
-    /// Bytes of interim responses and of blank lines before a head, which count towards the bound.
+    /// Interim responses so far.
+    interims: usize,
+    /// Bytes of them and of blank lines before a head, which count towards the bound.
     interim_bytes: usize,
     /// Known once the final head is.
     framing: Option<Framing>,
@@ -78,6 +80,7 @@ impl Wire {
             buffer: Vec::new(),
             for_awc: Cow::Borrowed(b""),
             mark: 0,
+            interims: 0,
             interim_bytes: 0,
             framing: None,
             body_bytes: 0,
@@ -158,11 +161,11 @@ impl Wire {
                     self.mark = self.buffer.len();
                     return Ok(());
                 }
-                Parsed::Interim(status, length) => {
-                    if self.trace.interim_count() == INTERIM_MAX {
+                Parsed::Interim(length) => {
+                    if self.interims == INTERIM_MAX {
                         return Err(self.fail_http(format!("more than {INTERIM_MAX} interim responses")));
                     }
-                    self.trace.interim(status);
+                    self.interims += 1;
                     self.interim_bytes += length;
                     self.buffer.drain(..length);
                     if self.buffer.is_empty() {

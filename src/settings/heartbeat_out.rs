@@ -27,16 +27,3 @@ pub(super) fn read(reader: &mut SettingsReader<'_>) -> Option<HeartbeatOutSettin
     }
     Some(HeartbeatOutSettings { url: url?, every, form, token })
 }
-
-impl Choice for BeatForm {
-    const ALL: &'static [Self] = &[Self::Healthchecks, Self::Kuma, Self::Gatus, Self::Plain];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Healthchecks => "healthchecks",
-            Self::Kuma => "kuma",
-            Self::Gatus => "gatus",
-            Self::Plain => "plain",
-        }
-    }
-}

@@ -236,7 +236,7 @@ fn fleet(reader: &mut SettingsReader<'_>) -> FleetSettings {
 }
 
 fn apis(reader: &mut SettingsReader<'_>) -> ApisSettings {
-    let files = reader.optional(&keys::APIS_FILE).unwrap_or_default();
+    let files = reader.get(&keys::APIS_FILE);
     let from_store = reader.get(&keys::APIS_FROM_STORE);
     if !from_store && reader.written(&keys::APIS_FILE).is_none() {
         let fault = ValueFault::new("false", "leaves nothing to read APIs from", "true, or name a file below [apis]");
@@ -246,10 +246,8 @@ fn apis(reader: &mut SettingsReader<'_>) -> ApisSettings {
 }
 
 fn probe(reader: &mut SettingsReader<'_>) -> ProbeSettings {
-    let maintenance = SharedWindows {
-        of_all: reader.optional(&keys::MAINTENANCE_WINDOWS).unwrap_or_default(),
-        by_tag: reader.optional(&keys::MAINTENANCE_BY_TAG).unwrap_or_default(),
-    };
+    let maintenance =
+        SharedWindows { of_all: reader.get(&keys::MAINTENANCE_WINDOWS), by_tag: reader.get(&keys::MAINTENANCE_BY_TAG) };
     let timeout = reader.get(&keys::TIMEOUT);
     // The time zone may stand beside an interval, for rows with a schedule of their own.
     let has_interval = reader.written(&keys::INTERVAL).is_some();
@@ -284,7 +282,7 @@ fn probe(reader: &mut SettingsReader<'_>) -> ProbeSettings {
         body_bytes_max: reader.get(&keys::BODY_BYTES_MAX),
         resolver: reader.get(&keys::RESOLVER),
         extra_roots: reader.optional(&keys::EXTRA_ROOTS),
-        allowed: Allowed::new(reader.optional(&keys::ALLOWED_LINK_LOCAL).unwrap_or_default()),
+        allowed: Allowed::new(reader.get(&keys::ALLOWED_LINK_LOCAL)),
     }
 }
 

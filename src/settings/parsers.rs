@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use api_health_core::Secret;
 use api_health_core::own::records::Role;
+use api_health_web::model::MetricsPerApi;
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 
-use super::types::{LogFormat, ResolverKind, StoreKind, host_of};
+use super::types::{BeatForm, LogFormat, ResolverKind, StoreKind, host_of};
 use crate::configs::field::{About, Context, Parsed, ValueKind};
 use crate::configs::kinds::{Choice, each, parse_text, secret_text};
 use crate::configs::nearest::nearest_of;
@@ -70,8 +71,7 @@ pub(super) fn each_text<T>(
 
 /// One network or several.
 pub(super) fn networks(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<Network>> {
-    each(value, most_texts(about), |text| {
-        let text = parse_text(text, about)?;
+    each_text(value, about, |text| {
         Network::parse(text).map_err(|why| ValueFault::new(quote(text), why, about.wanted()))
     })
 }
@@ -93,49 +93,26 @@ pub(super) fn show_texts(texts: &[String]) -> Value {
     if texts.is_empty() { Value::Null } else { json!(texts) }
 }
 
-impl Choice for StoreKind {
-    const ALL: &'static [Self] = &[Self::Sqlite, Self::Dynamodb];
+/// The words of each choice.
+macro_rules! choices {
+    ($($choice:ident { $($value:ident = $word:literal),+ })+) => {$(
+        impl Choice for $choice {
+            const ALL: &'static [Self] = &[$(Self::$value),+];
 
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Sqlite => "sqlite",
-            Self::Dynamodb => "dynamodb",
+            fn as_str(self) -> &'static str {
+                match self { $(Self::$value => $word),+ }
+            }
         }
-    }
+    )+};
 }
 
-impl Choice for ResolverKind {
-    const ALL: &'static [Self] = &[Self::Own, Self::System];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Own => "own",
-            Self::System => "system",
-        }
-    }
-}
-
-impl Choice for Role {
-    const ALL: &'static [Self] = &[Self::Worker, Self::Standby];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Worker => "worker",
-            Self::Standby => "standby",
-        }
-    }
-}
-
-impl Choice for LogFormat {
-    const ALL: &'static [Self] = &[Self::Auto, Self::Text, Self::Json];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Text => "text",
-            Self::Json => "json",
-        }
-    }
+choices! {
+    StoreKind { Sqlite = "sqlite", Dynamodb = "dynamodb" }
+    ResolverKind { Own = "own", System = "system" }
+    Role { Worker = "worker", Standby = "standby" }
+    LogFormat { Auto = "auto", Text = "text", Json = "json" }
+    BeatForm { Healthchecks = "healthchecks", Kuma = "kuma", Gatus = "gatus", Plain = "plain" }
+    MetricsPerApi { All = "all", NotUp = "not_up", None = "none" }
 }
 
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];

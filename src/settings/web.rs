@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use api_health_web::access::{Access, Prefix, TokenHash};
-use api_health_web::model::MetricsPerApi;
 use serde_json::{Value, json};
 use url::{Host, Origin, Url};
 
@@ -12,7 +11,7 @@ use super::keys;
 use super::parsers::{each_text, show_texts};
 use super::reader::SettingsReader;
 use crate::configs::field::{About, Context, Parsed, ValueKind};
-use crate::configs::kinds::{Choice, parse_text};
+use crate::configs::kinds::parse_text;
 use crate::configs::values::{ValueFault, quote};
 
 /// The most addresses, names, tokens, proxies and origins.
@@ -38,10 +37,10 @@ pub(super) fn read(reader: &mut SettingsReader<'_>) -> WebSettings {
     let enabled = reader.get(&keys::WEB_ENABLED);
     let listen = reader.get(&keys::WEB_LISTEN);
     let access = Access {
-        hosts: reader.optional(&keys::WEB_HOSTS).unwrap_or_default(),
-        tokens: reader.optional(&keys::WEB_TOKENS).unwrap_or_default(),
+        hosts: reader.get(&keys::WEB_HOSTS),
+        tokens: reader.get(&keys::WEB_TOKENS),
         trusted_header: reader.optional(&keys::WEB_TRUSTED_HEADER),
-        trusted_proxies: reader.optional(&keys::WEB_TRUSTED_PROXIES).unwrap_or_default(),
+        trusted_proxies: reader.get(&keys::WEB_TRUSTED_PROXIES),
         is_open: reader.get(&keys::WEB_OPEN),
     };
     let far = listen.iter().find(|address| !address.ip().to_canonical().is_loopback());
@@ -58,7 +57,7 @@ pub(super) fn read(reader: &mut SettingsReader<'_>) -> WebSettings {
         enabled,
         listen,
         access,
-        embed_origins: reader.optional(&keys::WEB_EMBED_ORIGINS).unwrap_or_default(),
+        embed_origins: reader.get(&keys::WEB_EMBED_ORIGINS),
         timezone: reader.get(&keys::WEB_TIMEZONE),
         metrics_per_api: reader.get(&keys::WEB_METRICS_PER_API),
     }
@@ -151,16 +150,4 @@ pub(super) fn show<T: ToString>(list: &[T]) -> Value {
 
 pub(super) fn show_tokens(tokens: &[TokenHash]) -> Value {
     show(&tokens.iter().map(TokenHash::in_short).collect::<Vec<_>>())
-}
-
-impl Choice for MetricsPerApi {
-    const ALL: &'static [Self] = &[Self::All, Self::NotUp, Self::None];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::NotUp => "not_up",
-            Self::None => "none",
-        }
-    }
 }

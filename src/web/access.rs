@@ -61,11 +61,6 @@ impl Access {
         name == "localhost" || is_address || self.hosts.iter().any(|known| known == name)
     }
 
-    /// Whether there is any way in from elsewhere.
-    pub fn is_for_others(&self) -> bool {
-        self.is_open || !self.tokens.is_empty() || self.trusted_header.is_some()
-    }
-
     /// Who sends this request, from that address.
     pub fn looker(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Looker {
         let is_known = self.is_open || self.is_let_through(peer, headers) || self.has_token(headers);

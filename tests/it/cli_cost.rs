@@ -1,8 +1,7 @@
 //! `cost` from outside, and docs/cost.md, whose tables are those of the code.
 
-use api_health::cost::page;
-
 use super::cli::Place;
+use super::cost_page as page;
 
 #[test]
 fn the_tables_of_the_page_are_those_of_the_code() {

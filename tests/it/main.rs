@@ -8,6 +8,7 @@ mod alerts;
 mod apis;
 mod asking;
 mod cloud;
+mod cost_page;
 mod daemon;
 mod metadata;
 mod stored;

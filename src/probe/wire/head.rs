@@ -78,7 +78,7 @@ pub(super) enum Parsed {
     /// More is needed.
     Partial,
     /// A 1xx response (but 101, which is final), and the bytes that it took.
-    Interim(u16, usize),
+    Interim(usize),
     /// The final response; the bytes after it are left in the buffer.
     Final(Head),
 }
@@ -113,7 +113,7 @@ pub(super) fn parse(bytes: &mut Vec<u8>, method: Method) -> Result<Parsed, Strin
     let headers = response.headers.iter().map(|header| (header.name.as_bytes(), header.value));
     let framing = match framing(status, version, headers, method)? {
         Some(framing) => framing,
-        None => return Ok(Parsed::Interim(status, length)),
+        None => return Ok(Parsed::Interim(length)),
     };
     Ok(taken_out(bytes, length, status, framing))
 }
@@ -127,7 +127,7 @@ fn parse_leniently(bytes: &mut Vec<u8>, method: Method) -> Result<Parsed, String
     let headers = bytes[head.status_line..head.length].split(|&b| b == b'\n').filter_map(lenient::split);
     match framing(head.status, head.minor_version, headers, method)? {
         Some(framing) => Ok(taken_out(bytes, head.length, head.status, framing)),
-        None => Ok(Parsed::Interim(head.status, head.length)),
+        None => Ok(Parsed::Interim(head.length)),
     }
 }
 

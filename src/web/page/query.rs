@@ -27,9 +27,7 @@ impl Query {
         let read = web::Query::<Self>::from_query(request.query_string());
         read.map(web::Query::into_inner).map_err(|_| "What stands behind the ? of this address cannot be read.".into())
     }
-}
 
-impl Query {
     /// The address of a page that shows the same, from that row on.
     pub(crate) fn link(&self, path: &str, cursor: &str) -> String {
         let parts =

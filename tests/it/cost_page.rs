@@ -1,26 +1,20 @@
-//! The tables of docs/cost.md, from the same code as the command's: a test compares.
+//! The tables of docs/cost.md, from the same code as the command's.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use api_health::cost::bill::{Bill, Workload, bill, dollars, others};
+use api_health::cost::formula::{STATE_ITEM_BYTES, checkpoint_period, write_units};
+use api_health::cost::prices::{self, Price};
 use api_health_core::words::number;
 
-use super::bill::{Bill, Workload, bill, others};
-use super::formula::{STATE_ITEM_BYTES, checkpoint_period, write_units};
-use super::prices::{self, Price};
-
 /// How many APIs the page reckons with.
-pub const SCALES: [u64; 4] = [100, 1_000, 10_000, 100_000];
+const SCALES: [u64; 4] = [100, 1_000, 10_000, 100_000];
 
 /// Workers, and the APIs that they share.
-pub const FLEETS: [(u64, u64); 3] = [(1, 1_000), (2, 1_000), (20, 1_000_000)];
+const FLEETS: [(u64, u64); 3] = [(1, 1_000), (2, 1_000), (20, 1_000_000)];
 
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// Dollars as a person reads them: cents below a thousand, whole dollars above.
-pub fn dollars(usd: f64) -> String {
-    if usd < 999.995 { format!("{usd:.2}") } else { number(format!("{usd:.0}")) }
-}
 
 fn star(confirmed: bool) -> &'static str {
     if confirmed { "" } else { " *" }
@@ -54,7 +48,7 @@ fn lines(bills: &[Bill]) -> String {
 }
 
 /// The bill at each scale, each API once a minute.
-pub fn bills() -> String {
+pub(crate) fn bills() -> String {
     let workloads = SCALES.map(|apis| Workload::of(apis, MINUTE));
     let mut text = head("USD a month", &SCALES.map(|apis| format!("{} APIs", number(apis))));
     text += &lines(&workloads.each_ref().map(bill));
@@ -66,14 +60,14 @@ pub fn bills() -> String {
 }
 
 /// The bill of one worker, of two, and of a large fleet, each API once a minute.
-pub fn fleets() -> String {
+pub(crate) fn fleets() -> String {
     let columns = FLEETS.map(|(workers, apis)| format!("{workers} × {} APIs", number(apis)));
     head("USD a month", &columns)
         + &lines(&FLEETS.map(|(workers, apis)| bill(&Workload::shared(apis, MINUTE, workers))))
 }
 
 /// What other settings cost 1,000 APIs, each once a minute.
-pub fn choices() -> String {
+pub(crate) fn choices() -> String {
     let mut text = "| `checkpoint_seconds` | a row is written each | `reload_seconds` | DynamoDB, USD a month |\n\
                     |---:|---:|---:|---:|\n"
         .to_owned();
@@ -97,7 +91,7 @@ pub fn choices() -> String {
 }
 
 /// What history costs 1,000 APIs, flushed so often.
-pub fn history() -> String {
+pub(crate) fn history() -> String {
     let mut text = "| `flush_seconds` | a kill loses of the latencies | writes of history, USD a month | DynamoDB, USD a month |\n\
                     |---:|---|---:|---:|\n"
         .to_owned();
@@ -113,7 +107,7 @@ pub fn history() -> String {
     text
 }
 
-pub fn prices() -> String {
+pub(crate) fn prices() -> String {
     let mut text =
         "| what | USD | for each | free each month | confirmed | source |\n|---|---:|---|---|---|---|\n".to_owned();
     let instances = prices::INSTANCES.iter().map(|(_, price)| price);
@@ -123,17 +117,4 @@ pub fn prices() -> String {
         let _ = writeln!(text, "| {what} | {usd} | {unit} | {free} | {confirmed} | {source} |");
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn money_reads_well() {
-        assert_eq!(
-            [0.004, 0.825, 999.994, 999.996, 1_234_567.4].map(dollars),
-            ["0.00", "0.82", "999.99", "1,000", "1,234,567"]
-        );
-    }
 }
