@@ -13,16 +13,7 @@ use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
 use worlds::World;
 
-/// Makes a test of each promise on each adapter.
-macro_rules! promises {
-    ($($promise:ident)*) => {
-        mod sqlite { $(#[test] fn $promise() { super::worlds::on_sqlite(super::$promise); })* }
-        mod dynamodb_on_moto { $(#[test] fn $promise() { super::worlds::on_moto(super::$promise); })* }
-        mod dynamodb_on_dynamodb_local { $(#[test] fn $promise() { super::worlds::on_local(super::$promise); })* }
-    };
-}
-
-promises! {
+promises! { sqlite:
     a_new_table_holds_nothing
     a_row_comes_back_as_it_was_put
     rows_come_in_the_order_of_their_ids

@@ -11,16 +11,7 @@ use api_health_core::history::{HistoryItem, HistorySlot, Series, UtcDay, UtcMont
 use api_health_core::{ApiId, Timestamp};
 use worlds::World;
 
-/// Makes a test of each promise on each adapter.
-macro_rules! promises {
-    ($($promise:ident)*) => {
-        mod sqlite { $(#[test] fn $promise() { super::worlds::on_sqlite(super::$promise); })* }
-        mod dynamodb_on_moto { $(#[test] fn $promise() { super::worlds::on_moto(super::$promise); })* }
-        mod dynamodb_on_dynamodb_local { $(#[test] fn $promise() { super::worlds::on_local(super::$promise); })* }
-    };
-}
-
-promises! {
+promises! { sqlite:
     a_new_store_holds_nothing
     what_was_written_is_read_back_equal_and_in_order_by_whoever_opens_it_next
     an_item_replaces_the_one_before_but_none_of_a_higher_epoch

@@ -18,10 +18,8 @@ use api_health_core::{ApiId, Timestamp};
 use aws_sdk_dynamodb::Client;
 use futures_util::future::join_all;
 
-use crate::state_store::worlds::block_on;
-use crate::support::dynamodb::{client, create_table};
-use crate::support::dynamodb_local;
-use crate::support::moto::Moto;
+use crate::support::dynamodb::create_table;
+use crate::worlds;
 
 /// Records of its own, that can be opened more than once.
 pub(crate) enum World {
@@ -41,38 +39,18 @@ impl World {
     }
 }
 
-fn in_memory<F: Future<Output = ()>>(promise: fn(World) -> F) {
-    block_on(promise(World::Memory(MemoryLeases::default())));
-}
+impl worlds::World for World {
+    fn here() -> Self {
+        Self::Memory(MemoryLeases::default())
+    }
 
-fn on_moto<F: Future<Output = ()>>(promise: fn(World) -> F) {
-    on_dynamodb(&Moto::shared().endpoint, promise);
-}
-
-fn on_local<F: Future<Output = ()>>(promise: fn(World) -> F) {
-    if let Some(server) = dynamodb_local::shared() {
-        on_dynamodb(&server.endpoint, promise);
+    async fn on_dynamodb(client: Client) -> Self {
+        let table = create_table(&client, "api_id").await;
+        Self::Dynamo(client, table)
     }
 }
 
-fn on_dynamodb<F: Future<Output = ()>>(endpoint: &str, promise: fn(World) -> F) {
-    block_on(async {
-        let client = client(endpoint);
-        let table = create_table(&client, "api_id").await;
-        promise(World::Dynamo(client, table)).await;
-    });
-}
-
-/// Makes a test of each promise on each adapter.
-macro_rules! promises {
-    ($($promise:ident)*) => {
-        mod memory { $(#[test] fn $promise() { super::in_memory(super::$promise); })* }
-        mod dynamodb_on_moto { $(#[test] fn $promise() { super::on_moto(super::$promise); })* }
-        mod dynamodb_on_dynamodb_local { $(#[test] fn $promise() { super::on_local(super::$promise); })* }
-    };
-}
-
-promises! {
+promises! { memory:
     where_nothing_was_written_nothing_is_read
     a_write_succeeds_only_over_exactly_the_version_before_it
     of_several_writers_over_one_version_exactly_one_succeeds

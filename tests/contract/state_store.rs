@@ -21,16 +21,7 @@ use versions::{
 };
 use worlds::{World, id, over_the_one_before, rich, with_owed};
 
-/// Makes a test of each promise on each adapter.
-macro_rules! promises {
-    ($($promise:ident)*) => {
-        mod sqlite { $(#[test] fn $promise() { super::worlds::on_sqlite(super::$promise); })* }
-        mod dynamodb_on_moto { $(#[test] fn $promise() { super::worlds::on_moto(super::$promise); })* }
-        mod dynamodb_on_dynamodb_local { $(#[test] fn $promise() { super::worlds::on_local(super::$promise); })* }
-    };
-}
-
-promises! {
+promises! { sqlite:
     a_new_store_holds_nothing
     what_was_written_is_read_back_equal_by_whoever_opens_it_next
     a_write_succeeds_only_over_exactly_the_version_that_it_names
@@ -258,12 +249,12 @@ async fn a_record_that_was_mended_or_replaced_or_is_newer_stays_where_it_is(worl
 mod somebody_mends_a_record_while_it_is_set_aside {
     #[test]
     fn and_wins_on_sqlite() {
-        super::worlds::on_sqlite(super::mends_while_set_aside);
+        crate::worlds::here(super::mends_while_set_aside);
     }
 
     #[test]
     fn and_wins_on_dynamodb_local() {
-        super::worlds::on_local(super::mends_while_set_aside);
+        crate::worlds::on_local(super::mends_while_set_aside);
     }
 }
 

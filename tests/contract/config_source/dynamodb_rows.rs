@@ -7,10 +7,10 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
 
-use super::worlds::block_on;
 use crate::support::dynamodb::{client, create_table};
 use crate::support::moto::Moto;
 use crate::support::tools;
+use crate::worlds::block_on;
 
 #[test]
 fn sets_become_lists_and_what_json_cannot_hold_hides_nothing() {

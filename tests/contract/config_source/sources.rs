@@ -13,7 +13,8 @@ use api_health::configs::validate::RowRules;
 use api_health_actors::ports::{ConfigSource, LoadedConfigs};
 use serde_json::{Map, Value, json};
 
-use super::worlds::{self, World, block_on};
+use super::worlds::World;
+use crate::worlds::block_on;
 
 /// A source of rows, and the pen to write them with.
 enum Place {
@@ -68,13 +69,13 @@ macro_rules! promises {
     ($($promise:ident)*) => {
         mod toml_file { $(#[test] fn $promise() { super::on_a_file(super::$promise); })* }
         mod sqlite { $(#[test] fn $promise() {
-            super::worlds::on_sqlite(|world| super::$promise(super::Place::Table(world)));
+            crate::worlds::here(|world| super::$promise(super::Place::Table(world)));
         })* }
         mod dynamodb_on_moto { $(#[test] fn $promise() {
-            super::worlds::on_moto(|world| super::$promise(super::Place::Table(world)));
+            crate::worlds::on_moto(|world| super::$promise(super::Place::Table(world)));
         })* }
         mod dynamodb_on_dynamodb_local { $(#[test] fn $promise() {
-            super::worlds::on_local(|world| super::$promise(super::Place::Table(world)));
+            crate::worlds::on_local(|world| super::$promise(super::Place::Table(world)));
         })* }
     };
 }

@@ -5,7 +5,7 @@ use api_health::configs::sqlite_table::SqliteConfigTable;
 use api_health::sqlite::SqliteFile;
 use serde_json::json;
 
-use super::worlds::block_on;
+use crate::worlds::block_on;
 
 #[test]
 fn rows_from_the_shell_are_read_under_their_key_and_text_that_is_no_json_is_shown() {

@@ -8,9 +8,8 @@ use api_health::configs::sqlite_table::SqliteConfigTable;
 use api_health::sqlite::SqliteFile;
 use aws_sdk_dynamodb::Client;
 
-use crate::support::dynamodb::{client, create_table};
-use crate::support::dynamodb_local;
-use crate::support::moto::Moto;
+use crate::support::dynamodb::create_table;
+use crate::worlds;
 
 pub(super) enum World {
     Sqlite { file: SqliteFile, _folder: tempfile::TempDir },
@@ -31,30 +30,14 @@ impl World {
     }
 }
 
-pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-}
-
-pub(super) fn on_sqlite<F: Future<Output = ()>>(promise: fn(World) -> F) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = SqliteFile::open(folder.path().join("api-health.db")).unwrap();
-    block_on(promise(World::Sqlite { file, _folder: folder }));
-}
-
-pub(super) fn on_moto<F: Future<Output = ()>>(promise: fn(World) -> F) {
-    on_dynamodb(&Moto::shared().endpoint, promise);
-}
-
-pub(super) fn on_local<F: Future<Output = ()>>(promise: fn(World) -> F) {
-    if let Some(server) = dynamodb_local::shared() {
-        on_dynamodb(&server.endpoint, promise);
+impl worlds::World for World {
+    fn here() -> Self {
+        let (file, folder) = worlds::sqlite_file();
+        Self::Sqlite { file, _folder: folder }
     }
-}
 
-fn on_dynamodb<F: Future<Output = ()>>(endpoint: &str, promise: fn(World) -> F) {
-    block_on(async {
-        let client = client(endpoint);
+    async fn on_dynamodb(client: Client) -> Self {
         let table = create_table(&client, "api_id").await;
-        promise(World::Dynamo { client, table }).await;
-    });
+        Self::Dynamo { client, table }
+    }
 }

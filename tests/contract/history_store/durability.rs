@@ -1,9 +1,7 @@
 //! Promise 1 on a file: a write that was acknowledged survives kill -9. A child process writes and says what was acknowledged; it is
 //! killed in the middle of it, and the file is looked at.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use api_health::clock::SystemClock;
@@ -12,8 +10,9 @@ use api_health::store::history::SqliteHistoryStore;
 use api_health_core::history::{HistoryItem, HistorySlot};
 
 use super::{all_days, day, item, shop, write};
-use crate::state_store::worlds::block_on;
+use crate::worlds::{block_on, kill_after, say_acknowledged};
 
+const TEST: &str = "history_store::durability::a_write_that_was_acknowledged_survives_kill_9";
 /// Names the file to the child, which is this very test in another process.
 const CHILD_FILE: &str = "API_HEALTH_TEST_HISTORY_FILE";
 const KILLS: u64 = 5;
@@ -28,7 +27,7 @@ fn a_write_that_was_acknowledged_survives_kill_9() {
     let path = folder.path().join("api-health.db");
     let mut acknowledged = 0;
     for kill in 1..=KILLS {
-        acknowledged = acknowledged.max(kill_after(&path, acknowledged + 7 * kill));
+        acknowledged = acknowledged.max(kill_after(TEST, CHILD_FILE, &path, acknowledged + 7 * kill));
         let found = block_on(all_days(&open(&path)));
         assert_eq!(found, batch(found[0].epoch), "a batch is there whole or not at all");
         assert!(found[0].epoch >= acknowledged, "{acknowledged} was acknowledged, {} is there", found[0].epoch);
@@ -48,34 +47,6 @@ fn batch(epoch: u64) -> Vec<HistoryItem> {
     (0..ITEMS).map(of).collect()
 }
 
-/// Has a child write until it acknowledged `epoch`, and kills it. Returns what it acknowledged last.
-fn kill_after(path: &Path, epoch: u64) -> u64 {
-    let name = "history_store::durability::a_write_that_was_acknowledged_survives_kill_9";
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([name, "--exact"])
-        .env(CHILD_FILE, path)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut last = 0;
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut read = |until: u64| {
-        for line in lines.by_ref() {
-            if let Some(text) = line.unwrap().strip_prefix("acknowledged ") {
-                last = text.parse().unwrap();
-                if last >= until {
-                    break;
-                }
-            }
-        }
-        last
-    };
-    assert!(read(epoch) >= epoch, "the child ended by itself");
-    child.kill().unwrap(); // SIGKILL
-    child.wait().unwrap();
-    read(u64::MAX) // what it said before it was killed
-}
-
 /// Raises the epoch of all by one, batch after batch, and says each that was acknowledged.
 fn write_without_end(path: &Path) -> ! {
     let store = open(path);
@@ -83,9 +54,7 @@ fn write_without_end(path: &Path) -> ! {
         let first = all_days(&store).await.first().map_or(1, |item| item.epoch + 1);
         for epoch in first.. {
             write(&store, &batch(epoch)).await;
-            let mut out = std::io::stdout().lock();
-            writeln!(out, "acknowledged {epoch}").unwrap();
-            out.flush().unwrap();
+            say_acknowledged(epoch);
         }
     });
     unreachable!("it is killed")

@@ -5,12 +5,12 @@ use api_health::store::history::DynamoHistoryStore;
 use api_health_actors::ports::{HistoryStore, StoreError};
 use api_health_core::history::HistorySlot;
 
-use super::worlds::{World, sqlite};
+use super::worlds::World;
 use super::{day, of_day, shop};
-use crate::state_store::worlds::block_on;
 use crate::support::dynamodb::{client, create_table};
 use crate::support::moto::Moto;
 use crate::support::tools;
+use crate::worlds::{World as _, block_on};
 
 /// What a read and a write each say.
 async fn faults(store: &dyn HistoryStore) -> [StoreError; 2] {
@@ -46,7 +46,7 @@ fn an_endpoint_that_refuses_is_unavailable() {
 
 #[test]
 fn a_file_that_is_gone_is_told_and_takes_nothing() {
-    let world = sqlite();
+    let world = World::here();
     let World::Sqlite { file, .. } = &world else { unreachable!() };
     let store = world.open();
     std::fs::remove_file(file.path()).unwrap();

@@ -9,9 +9,10 @@ use api_health_actors::ports::StateStore;
 use api_health_core::Timestamp;
 use api_health_core::history::{HistoryItem, HistorySlot};
 
-use super::worlds::{World, sqlite};
+use super::worlds::World;
 use super::{all_days, at, day, item, month, of_day, shop, write};
-use crate::state_store::worlds::{block_on, over_the_one_before, rich};
+use crate::state_store::worlds::{over_the_one_before, rich};
+use crate::worlds::{World as _, block_on};
 
 const DAY_MILLIS: i64 = 24 * 3_600 * 1_000;
 
@@ -22,7 +23,7 @@ fn items_in(file: &SqliteFile) -> i64 {
 
 #[test]
 fn what_expired_goes_in_small_steps_and_what_is_kept_for_ever_stays() {
-    let world = sqlite();
+    let world = World::here();
     let World::Sqlite { file, clock, .. } = &world else { unreachable!() };
     let first = day("2026-01-01"); // when the clock begins
     let kept_for = |n: i32, millis: i64| HistoryItem {
@@ -51,7 +52,7 @@ fn what_expired_goes_in_small_steps_and_what_is_kept_for_ever_stays() {
 
 #[test]
 fn states_are_written_beside_it_and_an_earlier_file_gets_its_table_when_it_is_needed() {
-    let world = sqlite();
+    let world = World::here();
     let World::Sqlite { file, clock, .. } = &world else { unreachable!() };
     let has_table = || {
         let connection = rusqlite::Connection::open(file.path()).unwrap();
@@ -85,7 +86,7 @@ fn states_are_written_beside_it_and_an_earlier_file_gets_its_table_when_it_is_ne
 
 #[test]
 fn nothing_expires_before_its_time() {
-    let world = sqlite();
+    let world = World::here();
     block_on(async {
         let store = world.open();
         let until = HistoryItem { kept_until: Some(at("2026-01-02T00:00:00.000Z")), ..of_day("2025-11-01", b"x") };

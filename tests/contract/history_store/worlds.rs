@@ -10,10 +10,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::state_store::worlds::block_on;
-use crate::support::dynamodb::{client, create_history_table};
-use crate::support::dynamodb_local;
-use crate::support::moto::Moto;
+use crate::support::dynamodb::create_history_table;
+use crate::worlds;
 
 pub(super) enum World {
     Sqlite { file: SqliteFile, clock: VirtualClock, _folder: tempfile::TempDir },
@@ -50,31 +48,14 @@ impl World {
     }
 }
 
-/// A file of its own, and the clock by which items expire.
-pub(super) fn sqlite() -> World {
-    let folder = tempfile::tempdir().unwrap();
-    let file = SqliteFile::open(folder.path().join("api-health.db")).unwrap();
-    World::Sqlite { file, clock: VirtualClock::new(), _folder: folder }
-}
-
-pub(super) fn on_sqlite<F: Future<Output = ()>>(promise: fn(World) -> F) {
-    block_on(promise(sqlite()));
-}
-
-pub(super) fn on_moto<F: Future<Output = ()>>(promise: fn(World) -> F) {
-    on_dynamodb(&Moto::shared().endpoint, promise);
-}
-
-pub(super) fn on_local<F: Future<Output = ()>>(promise: fn(World) -> F) {
-    if let Some(server) = dynamodb_local::shared() {
-        on_dynamodb(&server.endpoint, promise);
+impl worlds::World for World {
+    fn here() -> Self {
+        let (file, folder) = worlds::sqlite_file();
+        Self::Sqlite { file, clock: VirtualClock::new(), _folder: folder }
     }
-}
 
-fn on_dynamodb<F: Future<Output = ()>>(endpoint: &str, promise: fn(World) -> F) {
-    block_on(async {
-        let client = client(endpoint);
+    async fn on_dynamodb(client: Client) -> Self {
         let table = create_history_table(&client).await;
-        promise(World::Dynamo { client, table }).await;
-    });
+        Self::Dynamo { client, table }
+    }
 }

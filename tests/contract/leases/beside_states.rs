@@ -9,8 +9,9 @@ use api_health_core::own::records::{Key, LeaseRecord};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
-use super::{World, assignment, name, of_all, of_worker, on_moto, worker};
+use super::{World, assignment, name, of_all, of_worker, worker};
 use crate::state_store::worlds::{id, over_the_one_before, rich};
+use crate::worlds::on_moto;
 
 const KEYS: [&str; 2] = ["api-health:worker:a", "api-health:assignment"];
 

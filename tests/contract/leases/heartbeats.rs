@@ -5,8 +5,9 @@ use api_health_actors::ports::StateStore;
 use api_health_core::own::records::{WorkerRecord, WorkerState};
 use api_health_core::{Heartbeat, Timestamp};
 
-use super::{Leases, World, assignment, name, of_all, of_worker, on_moto, worker};
+use super::{Leases, World, assignment, name, of_all, of_worker, worker};
 use crate::state_store::heartbeat;
+use crate::worlds::on_moto;
 
 #[test]
 fn they_are_those_of_the_live_workers_and_else_the_last_one_of_all() {

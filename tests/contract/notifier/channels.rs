@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use api_health::aws;
 use api_health::notify::channel::ChannelSettings;
-use api_health::notify::posted::{DELIVER_TIMEOUT, PostedNotifier};
+use api_health::notify::posted::PostedNotifier;
 use api_health::notify::sns::SnsNotifier;
 use api_health::notify::terminal::TerminalNotifier;
 use api_health::probe::Client;
@@ -135,6 +135,9 @@ fn alert_id(machine: &str) -> String {
     let machine: Value = serde_json::from_str(machine).unwrap();
     machine["alert_id"].as_str().unwrap().to_owned()
 }
+
+/// Bound on one post, as the settings have it by default.
+pub(crate) const DELIVER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A webhook notifier for a server of the test.
 pub(crate) fn webhook_to(server: &Server, clock: &Arc<TestClock>, timeout: Duration) -> PostedNotifier {

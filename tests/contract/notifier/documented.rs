@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use api_health::notify::digest::Digest;
 use api_health::notify::message::Message;
-use api_health::notify::posted::DELIVER_TIMEOUT;
 use api_health::notify::sns::SnsNotifier;
 use api_health::notify::terminal::TerminalNotifier;
 use api_health_actors::ports::{Clock as _, Notifier};
@@ -15,7 +14,7 @@ use api_health_core::evidence::Certificate;
 use api_health_core::{Alert, ApiId, Evidence, PhaseTimes, Timestamp};
 use serde_json::{Value, json};
 
-use super::channels::{Screen, Subscribed, WEBHOOK_SECRET, aws_config, topic, webhook_to};
+use super::channels::{DELIVER_TIMEOUT, Screen, Subscribed, WEBHOOK_SECRET, aws_config, topic, webhook_to};
 use super::http_server::{Script, Server};
 use super::{TestClock, down, run, up};
 use crate::support::moto::Moto;

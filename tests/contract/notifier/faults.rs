@@ -4,7 +4,6 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health::notify::posted::DELIVER_TIMEOUT;
 use api_health::notify::sns::{self, SnsNotifier};
 use api_health::notify::terminal::{self, TerminalNotifier};
 use api_health_actors::ports::Notifier;
@@ -13,7 +12,7 @@ use aws_credential_types::provider::future::ProvideCredentials as Provided;
 use aws_sdk_sns::config::{ProvideCredentials, SharedCredentialsProvider};
 
 use super::TestClock;
-use super::channels::{SECRETS, aws_config, topic, webhook_to};
+use super::channels::{DELIVER_TIMEOUT, SECRETS, aws_config, topic, webhook_to};
 use super::http_server::{Script, Server, refusing_port};
 use crate::support::moto::Moto;
 

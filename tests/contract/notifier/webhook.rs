@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use api_health::app::{App, Screen};
 use api_health::notify::channel::ChannelSettings;
-use api_health::notify::posted::{DELIVER_TIMEOUT, PostedNotifier};
+use api_health::notify::posted::PostedNotifier;
 use api_health::probe::Client;
 use api_health_actors::ports::{Notifier, NotifyError};
 use api_health_core::Secret;
 
-use super::channels::{SECRETS, WEBHOOK_PATH, webhook_to};
+use super::channels::{DELIVER_TIMEOUT, SECRETS, WEBHOOK_PATH, webhook_to};
 use super::http_server::{Script, Server};
 use super::{TestClock, down, run};
 

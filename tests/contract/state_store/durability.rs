@@ -2,20 +2,20 @@
 //! acknowledged; it is killed in the middle of it, and the file is looked at.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use api_health::sqlite::SqliteFile;
 use api_health::store::SqliteStateStore;
 use api_health_actors::ports::StateStore;
 
-use super::worlds::{block_on, over_the_one_before, rich};
+use super::worlds::{over_the_one_before, rich};
+use crate::worlds::{block_on, kill_after, say_acknowledged};
 
+const TEST: &str = "state_store::durability::a_write_that_was_acknowledged_survives_kill_9";
 /// Names the file to the child, which is this very test in another process.
 const CHILD_FILE: &str = "API_HEALTH_TEST_DURABILITY_FILE";
 const APIS: usize = 20;
-const KILLS: usize = 5;
+const KILLS: u64 = 5;
 
 #[test]
 fn a_write_that_was_acknowledged_survives_kill_9() {
@@ -26,7 +26,7 @@ fn a_write_that_was_acknowledged_survives_kill_9() {
     let path = folder.path().join("api-health.db");
     let mut acknowledged = 0;
     for kill in 1..=KILLS {
-        acknowledged = acknowledged.max(kill_after(&path, acknowledged + 7 * kill as u64));
+        acknowledged = acknowledged.max(kill_after(TEST, CHILD_FILE, &path, acknowledged + 7 * kill));
         let store = SqliteStateStore::open(&SqliteFile::open(&path).unwrap()).unwrap();
         let loaded = block_on(store.load_all()).unwrap();
         assert_eq!((loaded.states.len(), loaded.unreadable.len()), (APIS, 0));
@@ -47,34 +47,6 @@ fn a_write_that_was_acknowledged_survives_kill_9() {
     }
 }
 
-/// Has a child write until it acknowledged `version`, and kills it. Returns what it acknowledged last.
-fn kill_after(path: &Path, version: u64) -> u64 {
-    let name = "state_store::durability::a_write_that_was_acknowledged_survives_kill_9";
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([name, "--exact"])
-        .env(CHILD_FILE, path)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut last = 0;
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut read = |until: u64| {
-        for line in lines.by_ref() {
-            if let Some(text) = line.unwrap().strip_prefix("acknowledged ") {
-                last = text.parse().unwrap();
-                if last >= until {
-                    break;
-                }
-            }
-        }
-        last
-    };
-    assert!(read(version) >= version, "the child ended by itself");
-    child.kill().unwrap(); // SIGKILL
-    child.wait().unwrap();
-    read(u64::MAX) // what it said before it was killed
-}
-
 /// Raises all versions by one, batch after batch, and says each that was acknowledged.
 fn write_without_end(path: &Path) -> ! {
     let store = SqliteStateStore::open(&SqliteFile::open(path).unwrap()).unwrap();
@@ -83,9 +55,7 @@ fn write_without_end(path: &Path) -> ! {
         for version in first.. {
             let batch = (0..APIS).map(|n| over_the_one_before(rich(&format!("api-{n}"), version))).collect();
             assert!(store.commit(batch).await.iter().all(Result::is_ok));
-            let mut out = std::io::stdout().lock();
-            writeln!(out, "acknowledged {version}").unwrap();
-            out.flush().unwrap();
+            say_acknowledged(version);
         }
     });
     unreachable!("it is killed")

@@ -16,10 +16,11 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_sdk_dynamodb::Client;
 
-use super::worlds::{block_on, id, over_the_one_before, rich, with_owed};
+use super::worlds::{id, over_the_one_before, rich, with_owed};
 use crate::support::dynamodb::{client, create_table};
 use crate::support::moto::Moto;
 use crate::support::tools;
+use crate::worlds::block_on;
 
 fn store(endpoint: &str, table: &str) -> DynamoStateStore {
     DynamoStateStore::new(client(endpoint), table)

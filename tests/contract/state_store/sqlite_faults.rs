@@ -7,7 +7,8 @@ use api_health::sqlite::{BUSY_TIMEOUT, SqliteFile};
 use api_health::store::SqliteStateStore;
 use api_health_actors::ports::{CommitError, StateStore, StateWrite, StoreError};
 
-use super::worlds::{block_on, over_the_one_before, rich};
+use super::worlds::{over_the_one_before, rich};
+use crate::worlds::block_on;
 
 #[test]
 fn a_file_that_another_program_holds_is_waited_for_within_bounds_and_then_works_again() {

@@ -72,7 +72,8 @@ pub(super) async fn of_many_writers_of_one_version_exactly_one_wins(world: World
 mod memory {
     use api_health_actors::testkit::store::MemoryStore;
 
-    use super::super::worlds::{World, block_on};
+    use super::super::worlds::World;
+    use crate::worlds::block_on;
 
     #[test]
     fn a_write_succeeds_only_over_exactly_the_version_that_it_names() {
