@@ -31,9 +31,6 @@ use crate::settings::{LogFormat, LogSettings};
 use limit::{LeftOut, Limiter};
 use queue::Queue;
 
-pub use limit::LINES_OF_A_KIND_MAX;
-pub use queue::BUFFER_BYTES_MAX;
-
 /// The longest line of the log. What grows with outside input is cut where it comes in; this holds for what was missed
 /// there, and for what libraries say.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;

@@ -164,6 +164,7 @@ fn aws(settings: &Settings, env: &dyn Fn(&str) -> Option<String>) -> Vec<String>
 mod tests {
     use super::*;
     use crate::probe::{Resolver, ResolverFiles};
+    use crate::settings::load::load;
     use crate::settings::types::SnsSettings;
 
     #[test]
@@ -250,13 +251,14 @@ mod tests {
     fn so_many_witnesses_are_taken_at_most_and_each_has_a_host_and_a_port() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("api-health.toml");
-        let load = |witnesses: &str| {
+        let count = |witnesses: &str| {
             std::fs::write(&file, format!("[network]\nwitnesses = {witnesses}\n")).unwrap();
-            Settings::load(Some(&file), &|_| None).map(|settings| settings.network.witnesses.len())
+            let loaded = load(Some(&file), folder.path(), &|_| None);
+            loaded.map(|loaded| loaded.settings.network.witnesses.len())
         };
         let list = |count| format!("[{}]", "\"10.0.0.1:443\",".repeat(count));
-        assert_eq!((load(&list(16)), load("\"[2606:4700::1111]:53\""), load("[]")), (Ok(16), Ok(1), Ok(0)));
-        let words = |witnesses: &str| load(witnesses).unwrap_err()[0].to_string();
+        assert_eq!((count(&list(16)), count("\"[2606:4700::1111]:53\""), count("[]")), (Ok(16), Ok(1), Ok(0)));
+        let words = |witnesses: &str| count(witnesses).unwrap_err()[0].to_string();
         assert!(words(&list(17)).contains("a list of 17 is more than 16"), "{}", words(&list(17)));
         for odd in ["10.0.0.1", "http://a:1", "a:b", ":1", "a:1/x", "user@a:1", "2606:4700::1111:53"] {
             let words = words(&format!("\"{odd}\""));

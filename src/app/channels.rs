@@ -13,7 +13,7 @@ use crate::notify::named::Named;
 use crate::notify::posted::PostedNotifier;
 use crate::notify::terminal::TerminalNotifier;
 use crate::probe::Client;
-use crate::settings::{SnsSettings, WebhookSettings};
+use crate::settings::SnsSettings;
 use crate::telemetry;
 
 /// Where alerts for the terminal are written.
@@ -66,7 +66,7 @@ impl App {
             notifiers.push(cloud::topic(sns, &self.settings, Arc::clone(&self.clock), stays).await?);
         }
         if let Some(webhook) = &notify.webhook {
-            notifiers.push(self.webhook(client, webhook)?);
+            notifiers.push(self.posted(client, webhook)?);
         }
         if notify.terminal {
             notifiers.push(self.terminal(screen)?);
@@ -96,7 +96,9 @@ impl App {
     }
 
     fn posted(&self, client: &Client, channel: &ChannelSettings) -> Result<Arc<dyn Notifier>, AppError> {
-        let notifier = self.posted_notifier(client, channel.clone())?;
+        let (environment, clock) = (self.settings.environment.clone(), Arc::clone(&self.clock));
+        let notifier =
+            PostedNotifier::new(client, channel.clone(), environment, clock).map_err(AppError::Unavailable)?;
         Ok(Arc::new(match self.settings.notify.in_files.get(&channel.name).cloned() {
             Some(in_files) => notifier.with_read_again(move || in_files.read_again()),
             None => notifier,
@@ -111,20 +113,6 @@ impl App {
             Some(in_files) => notifier.with_read_again(move || in_files.read_again()),
             None => notifier,
         }))
-    }
-
-    fn webhook(&self, client: &Client, webhook: &WebhookSettings) -> Result<Arc<dyn Notifier>, AppError> {
-        let notifier = self.posted_notifier(client, webhook.channel())?;
-        let written = webhook.clone();
-        Ok(Arc::new(match webhook.written {
-            Some(_) => notifier.with_read_again(move || written.read_again()),
-            None => notifier,
-        }))
-    }
-
-    fn posted_notifier(&self, client: &Client, channel: ChannelSettings) -> Result<PostedNotifier, AppError> {
-        let (environment, clock) = (self.settings.environment.clone(), Arc::clone(&self.clock));
-        PostedNotifier::new(client, channel, environment, clock).map_err(AppError::Unavailable)
     }
 
     fn terminal(&self, screen: Screen) -> Result<Arc<dyn Notifier>, AppError> {

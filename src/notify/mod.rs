@@ -6,7 +6,7 @@
 //! 1. `Ok` means that the channel has taken the alert over: SNS has answered with a message id, the receiver of a post
 //!    as its kind says that it was taken, the terminal's output has been written and flushed. Until then the alert stays owed.
 //! 2. Every repeat carries the same alert id, so that a receiver can drop it. At least once, never "at most".
-//! 3. A call ends within the adapter's own stated timeout (`sns::DELIVER_TIMEOUT`, [`posted::DELIVER_TIMEOUT`],
+//! 3. A call ends within the adapter's own stated timeout (`sns::DELIVER_TIMEOUT`, [`channel::ChannelSettings::timeout`],
 //!    [`terminal::WRITE_TIMEOUT`]), whatever the other side does.
 //! 4. No secret is in the text of an error. The path and query of a webhook's URL count as secret.
 //!

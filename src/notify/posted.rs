@@ -15,7 +15,6 @@
 //! The request goes through the probe's own client, and so under the same guard: it never reaches link-local addresses.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use api_health_actors::ports::{Clock, Notifier, NotifierOfMany, NotifyError};
 use api_health_core::Alert;
@@ -37,11 +36,9 @@ mod words;
 
 pub use crate::retry_after::RETRY_AFTER_MAX;
 use redact::Redactor;
-pub use template::{BODY_BYTES_MAX, TEMPLATE_BYTES_MAX};
+pub use template::TEMPLATE_BYTES_MAX;
 use words::Told;
 
-/// Bound on one call, from name lookup to the end of the answer, unless the settings have another.
-pub const DELIVER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much is read of the answer of a receiver that may say anything. A refusal is short; what is longer is none.
 const ANSWER_BYTES_MAX: usize = 4 * 1024;
 /// The same where the answer must show that the alert was taken: many chats repeat the message in it.

@@ -60,6 +60,4 @@ mod wire;
 pub use exchange::{Client, Exchange, Reply, Request};
 pub use http::{HttpProbe, Limits};
 pub use line::Line;
-pub use request::Prepared;
 pub use resolve::{Resolver, ResolverFiles};
-pub use wire::Headers;

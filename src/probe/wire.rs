@@ -26,7 +26,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub(super) use self::connection::Connection;
-pub use self::head::Headers;
+pub(super) use self::head::Headers;
 pub(super) use self::head::{Framing, Head};
 use self::head::{HEAD_BYTES_MAX, INTERIM_MAX, Parsed};
 use super::dial::{internal, local_fault};

@@ -14,7 +14,7 @@ use crate::configs::nearest::nearest_of;
 use crate::configs::secrets::resolve;
 use crate::configs::values::{ValueFault, quote, sort_of};
 use crate::notify::channel::{self, Success};
-use crate::notify::kinds::KINDS;
+use crate::notify::kinds::{KINDS, named};
 use crate::notify::posted::TEMPLATE_BYTES_MAX;
 
 /// The names of the channels that have a section of their own: what is stored is owed to them by these.
@@ -77,7 +77,7 @@ fn name(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<String> {
 
 fn kind(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<&'static channel::ChannelKind> {
     let written = parse_text(value, about)?;
-    let found = KINDS.iter().find(|kind| kind.name == written);
+    let found = named(written);
     let remedy = || match nearest_of(written, kinds()) {
         Some(nearest) => format!("\"{nearest}\""),
         None => format!("one of {}", about.kind.bounds()),

@@ -48,7 +48,7 @@ pub(super) fn read(reader: &mut SettingsReader<'_>) -> (Vec<ChannelSettings>, BT
                 let origin = Origin::File(file.path.clone(), raw.line);
                 let key = format!("{CHANNELS}.{}", channel.name).into();
                 reader.effective.push(Effective { key, value: shown(channel), origin });
-                if let Some(again) = InFiles::of(raw, channel) {
+                if let Some(again) = InFiles::of(|key| Some(&raw.values.get(key)?.0), channel) {
                     in_files.insert(channel.name.clone(), again);
                 }
             }

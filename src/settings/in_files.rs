@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use api_health_core::Secret;
+use serde_json::Value;
 
 use super::channel_keys::{HEADERS, VALUE_BYTES_MAX, as_written};
 use super::channels::is_url;
-use super::raw::RawChannel;
 use crate::configs::secrets::{SystemSecrets, has_file_reference, resolve};
 use crate::configs::url as configs_url;
 use crate::notify::channel::ChannelSettings;
@@ -21,9 +21,8 @@ pub struct InFiles {
 }
 
 impl InFiles {
-    /// `None`: nothing of it is in a file.
-    pub(super) fn of(raw: &RawChannel, channel: &ChannelSettings) -> Option<Self> {
-        let written = |key: &str| raw.values.get(key).map(|(value, _)| value);
+    /// By what is `written` for each key; `None`: nothing of it is in a file.
+    pub(super) fn of<'a>(written: impl Fn(&str) -> Option<&'a Value>, channel: &ChannelSettings) -> Option<Self> {
         let in_files = |text: String| has_file_reference(&text).then(|| Secret::new(text));
         let key = |key: &&'static str| Some((*key, in_files(as_written(written(key)?).ok()?)?));
         // Each recipient is a channel, so who they are is read once.

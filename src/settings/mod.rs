@@ -3,10 +3,7 @@
 //! The environment wins over the file, and the file over the defaults. [`load::load`] also tells where each value came
 //! from; [`show`] prints that.
 
-use std::path::Path;
 use std::sync::Arc;
-
-use api_health_core::ConfigFault;
 
 pub mod channel_keys;
 pub mod channels;
@@ -25,11 +22,11 @@ pub mod types;
 mod web;
 
 use crate::probe::proxies::Proxies;
-pub use load::{LoadedSettings, NO_AWS};
+pub use load::LoadedSettings;
 pub use types::{
     ApisSettings, BeatForm, FleetSettings, HeartbeatOutSettings, HistorySettings, LogFormat, LogSettings,
     NetworkSettings, NotifySettings, ProbeSettings, ResolverKind, RunSettings, SnsSettings, StoreKind, StoreSettings,
-    WebSettings, WebhookSettings,
+    WebSettings,
 };
 
 /// Everything that is set for the program as a whole. `Settings::default()` is what is in force with no settings at all.
@@ -63,14 +60,4 @@ pub struct Settings {
     pub log: LogSettings,
     /// `[web]`.
     pub web: WebSettings,
-}
-
-impl Settings {
-    /// Reads `file` (without one, `./api-health.toml` if it is there) and the environment.
-    ///
-    /// # Errors
-    /// Every fault of both, not only the first.
-    pub fn load(file: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<ConfigFault>> {
-        load::load(file, Path::new(""), env).map(|loaded| loaded.settings)
-    }
 }

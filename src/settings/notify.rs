@@ -1,21 +1,20 @@
 //! `[notify]`: who is told. With nothing configured, the terminal is; nobody at all is a fault.
 
-use api_health_core::Secret;
+use std::collections::BTreeMap;
 
+use super::in_files::InFiles;
 use super::load::NO_AWS;
 use super::reader::{Origin, SettingsReader};
-use super::{NotifySettings, SnsSettings, WebhookSettings};
+use super::{NotifySettings, SnsSettings};
 use super::{channels, keys};
-use crate::configs::field::{About, Field};
-use crate::configs::secrets::{SystemSecrets, has_file_reference, resolve};
-use crate::configs::url as configs_url;
+use crate::configs::field::About;
 use crate::configs::values::{self, ValueFault};
 use crate::notify::channel::ChannelSettings;
 use crate::notify::posted::check::{self, ChannelFault};
 
 pub(super) fn read(reader: &mut SettingsReader<'_>) -> NotifySettings {
     let digest_above = reader.get(&keys::DIGEST_ABOVE);
-    let webhook = webhook(reader);
+    let (webhook, again) = webhook(reader).unzip();
     let sns = sns(reader);
     let has_section = |name: &str| reader.file.sections.contains_key(name);
     let others = !reader.file.channels.is_empty()
@@ -32,7 +31,8 @@ pub(super) fn read(reader: &mut SettingsReader<'_>) -> NotifySettings {
         );
         reader.fault(keys::TERMINAL.name, &reader.origin(&keys::TERMINAL), fault);
     }
-    let (channels, in_files) = channels::read(reader);
+    let (channels, mut in_files) = channels::read(reader);
+    in_files.extend(webhook.as_ref().map(|webhook| webhook.name.clone()).zip(again.flatten()));
     NotifySettings { webhook, sns, terminal, channels, in_files, digest_above }
 }
 
@@ -46,43 +46,21 @@ pub(super) fn require(reader: &mut SettingsReader<'_>, section: &str, key: &Abou
     }
 }
 
-fn webhook(reader: &mut SettingsReader<'_>) -> Option<WebhookSettings> {
+/// The channel, and what of it has to be read again.
+fn webhook(reader: &mut SettingsReader<'_>) -> Option<(ChannelSettings, Option<InFiles>)> {
     require(reader, "notify.webhook", &keys::WEBHOOK_URL);
     let url = reader.optional(&keys::WEBHOOK_URL);
     let secret = reader.optional(&keys::WEBHOOK_SECRET);
     let timeout = reader.get(&keys::WEBHOOK_TIMEOUT);
-    let [as_written, secret_as_written] = [&keys::WEBHOOK_URL, &keys::WEBHOOK_SECRET]
-        .map(|key| reader.written(key).and_then(|(value, _)| value.as_str().map(Secret::new)));
-    let is_of_files = |text: &Secret| has_file_reference(text.reveal());
-    let any = [&as_written, &secret_as_written].into_iter().flatten().any(is_of_files);
-    let written = as_written.filter(|_| any).map(|url| (url, secret_as_written));
-    let webhook = WebhookSettings { url: url?, secret, timeout, written };
-    for ChannelFault { fault, .. } in check::faults(&webhook.channel()).into_iter().filter(|fault| fault.key == "url") {
+    let webhook = ChannelSettings::webhook(url?, secret, timeout);
+    for ChannelFault { fault, .. } in check::faults(&webhook).into_iter().filter(|fault| fault.key == "url") {
         reader.fault(keys::WEBHOOK_URL.name, &reader.origin(&keys::WEBHOOK_URL), fault);
     }
-    Some(webhook)
-}
-
-impl WebhookSettings {
-    /// As a channel.
-    pub fn channel(&self) -> ChannelSettings {
-        ChannelSettings::webhook(self.url.clone(), self.secret.clone(), self.timeout)
-    }
-
-    /// The channel with what the files hold now; `None` where nothing of it is in a file, or not all of it can be used.
-    pub fn read_again(&self) -> Option<ChannelSettings> {
-        let (url, secret) = self.written.as_ref()?;
-        let filled_in = |text: &Secret, key: &Field<Secret>| {
-            let text = resolve(text.reveal(), &SystemSecrets, key.kind.length_max()).ok();
-            text.filter(|text| !text.trim().is_empty())
-        };
-        let url = configs_url::check(&filled_in(url, &keys::WEBHOOK_URL)?).ok()?;
-        let secret = match secret {
-            Some(secret) => Some(Secret::new(filled_in(secret, &keys::WEBHOOK_SECRET)?)),
-            None => None,
-        };
-        Some(ChannelSettings::webhook(Secret::new(url), secret, self.timeout))
-    }
+    let section = [("url", &keys::WEBHOOK_URL), ("secret", &keys::WEBHOOK_SECRET)];
+    let written: BTreeMap<_, _> =
+        section.into_iter().filter_map(|(name, key)| Some((name, reader.written(key)?.0))).collect();
+    let in_files = InFiles::of(|key| written.get(key), &webhook);
+    Some((webhook, in_files))
 }
 
 fn sns(reader: &mut SettingsReader<'_>) -> Option<SnsSettings> {

@@ -65,8 +65,8 @@ pub struct ApisSettings {
 /// Who is told: `[notify]`. There is at least one channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NotifySettings {
-    /// A JSON POST to a URL.
-    pub webhook: Option<WebhookSettings>,
+    /// `[notify.webhook]`, as a channel of the kind of this name.
+    pub webhook: Option<ChannelSettings>,
     /// An SNS topic.
     pub sns: Option<SnsSettings>,
     pub terminal: bool,
@@ -76,27 +76,6 @@ pub struct NotifySettings {
     pub in_files: BTreeMap<String, InFiles>,
     /// More alerts than this within seconds go to a channel together; 0: never.
     pub digest_above: usize,
-}
-
-/// `[notify.webhook]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WebhookSettings {
-    /// An absolute `http` or `https` URL with a host. A secret, since what comes after the host is one with many
-    /// services; [`WebhookSettings::host`] may be shown.
-    pub url: Secret,
-    /// The key of the HMAC-SHA256 signature; without one the request is not signed.
-    pub secret: Option<Secret>,
-    /// Bound on one attempt, connection and answer included.
-    pub timeout: Duration,
-    /// URL and secret as they are written, where files stand for them or for a part of them: a file may get another content.
-    pub written: Option<(Secret, Option<Secret>)>,
-}
-
-impl WebhookSettings {
-    /// Scheme, host and port, which may be logged: `https://hooks.example.com`.
-    pub fn host(&self) -> String {
-        host_of(&self.url)
-    }
 }
 
 /// Scheme, host and port of a URL that was checked when it was read.

@@ -14,7 +14,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata};
 
 /// So many lines of a kind are said in a minute.
-pub const LINES_OF_A_KIND_MAX: u32 = 5;
+const LINES_OF_A_KIND_MAX: u32 = 5;
 
 const WINDOW: Duration = Duration::from_secs(60);
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What may wait for somebody who does not read: some thousands of lines.
-pub const BUFFER_BYTES_MAX: usize = 1024 * 1024;
+const BUFFER_BYTES_MAX: usize = 1024 * 1024;
 
 /// An emptied buffer keeps no more room than this.
 const BUFFER_BYTES_KEPT: usize = 64 * 1024;

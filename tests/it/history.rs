@@ -1,9 +1,10 @@
 //! Where history is kept, as the program opens it by its settings.
 
+use std::path::Path;
 use std::process::Command;
 
 use api_health::app::App;
-use api_health::settings::{LogFormat, LogSettings, Settings};
+use api_health::settings::{LogFormat, LogSettings, load};
 use api_health::telemetry;
 use api_health_actors::ports::StoreError;
 use api_health_core::history::{HistoryItem, HistorySlot, Series, UtcMonth};
@@ -20,9 +21,11 @@ const TEST: &str = "history::what_is_opened_follows_from_the_settings_and_a_tabl
 /// Opens it, and writes and reads an item if there is any. Says on standard output what came of it.
 fn open(settings: &str) {
     telemetry::start(&LogSettings { level: "info".into(), format: LogFormat::Text }, false);
-    let settings = Settings::load(Some(settings.as_ref()), &|name| std::env::var(name).ok()).unwrap();
+    let loaded = load::load(Some(settings.as_ref()), Path::new(""), &|name| std::env::var(name).ok()).unwrap();
     actix_rt::System::new().block_on(async {
-        let Some(store) = App::new(settings).open_history().await.unwrap() else { return println!("opened: none") };
+        let Some(store) = App::new(loaded.settings).open_history().await.unwrap() else {
+            return println!("opened: none");
+        };
         let month = UtcMonth::parse("2026-11").unwrap();
         let (series, slot) = (Series::Incidents(month), HistorySlot::Month(month));
         let item = HistoryItem { series, slot: slot.clone(), epoch: 1, kept_until: None, bytes: vec![1] };

@@ -116,9 +116,9 @@ fn every_key_of_the_file_is_in_force_and_paths_begin_where_it_is() {
     assert_eq!((s.apis.files.clone(), s.apis.from_store), (vec![folder.path().join("apis.toml")], false));
     assert_eq!(s.apis.reload, Duration::from_secs(30));
     let webhook = s.notify.webhook.as_ref().unwrap();
-    assert_eq!(webhook.url.reveal(), "https://hooks.example.com/T0/hunter2");
-    assert_eq!(webhook.secret.as_ref().unwrap().reveal(), "hunter3");
-    assert_eq!((webhook.timeout, webhook.host().as_str()), (Duration::from_secs(7), "https://hooks.example.com"));
+    assert_eq!(webhook.keys["url"].reveal(), "https://hooks.example.com/T0/hunter2");
+    assert_eq!(webhook.keys["secret"].reveal(), "hunter3");
+    assert_eq!((webhook.timeout, webhook.name.as_str()), (Duration::from_secs(7), "webhook"));
     assert!(s.notify.terminal && s.notify.sns.is_none());
     let d = &s.probe.defaults;
     assert_eq!(d.when, DefaultSchedule::Every(Duration::from_secs(15)));

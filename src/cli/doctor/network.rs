@@ -61,8 +61,7 @@ pub(super) fn proxies(proxies: &Proxies) -> Vec<Finding> {
 /// The way to the host of each channel that is posted to, and to the dead man's switch, with nothing sent.
 pub(super) async fn webhooks(app: &App) -> Vec<Finding> {
     let notify = &app.settings.notify;
-    let webhook = notify.webhook.iter().map(|webhook| webhook.url.reveal());
-    let urls = webhook.chain(notify.channels.iter().filter_map(|channel| channel.posted_to()));
+    let urls = notify.webhook.iter().chain(&notify.channels).filter_map(|channel| channel.posted_to());
     let beats = app.settings.heartbeat_out.iter().filter_map(|beats| Url::parse(beats.url.reveal()).ok());
     let beats: Vec<Url> = beats.collect();
     let urls: Vec<Url> = urls.filter_map(|url| Url::parse(url).ok()).collect(); // they were checked when they were read

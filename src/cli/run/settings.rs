@@ -108,7 +108,7 @@ fn differences(ours: &LoadedSettings, written: &LoadedSettings) -> Vec<Differenc
             (ours.value != theirs.value).then(|| Difference { key: ours.key.clone(), words: words() })
         })
         .collect();
-    let hook = |loaded: &LoadedSettings| loaded.settings.notify.webhook.clone().map(|hook| (hook.url, hook.secret));
+    let hook = |loaded: &LoadedSettings| loaded.settings.notify.webhook.clone().map(|hook| hook.keys);
     let is_shown = differences.iter().any(|difference| difference.key.starts_with("notify.webhook."));
     if !is_shown && hook(ours) != hook(written) {
         let words = "notify.webhook.url or notify.webhook.secret (secrets are not shown)".to_owned();

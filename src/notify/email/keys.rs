@@ -10,7 +10,7 @@ use crate::notify::channel::{ChannelKind, ChannelSettings, Key};
 use crate::probe::place;
 
 /// The most recipients of one channel.
-pub const RECIPIENTS_MAX: usize = 10;
+const RECIPIENTS_MAX: usize = 10;
 /// The longest address: it stands in the name of the channel, and so in each alert that is owed.
 const ADDRESS_CHARS_MAX: usize = 64;
 /// The longest name beside an address.

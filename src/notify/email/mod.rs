@@ -30,7 +30,7 @@ use super::posted::redact::Redactor;
 use super::reread::Reread;
 use crate::probe::Client;
 use keys::MailRoute;
-pub use keys::{KIND, KeyFault, RECIPIENTS_MAX, TO, for_each_recipient};
+pub use keys::{KIND, KeyFault, TO, for_each_recipient};
 use mail::Envelope;
 
 /// Writes to one recipient.

@@ -167,7 +167,7 @@ mod tests {
 
     fn receiver() -> Receiver {
         let url = Secret::new("https://hooks.test/services/T0/token");
-        Receiver::new(ChannelSettings::webhook(url, None, super::super::DELIVER_TIMEOUT)).unwrap()
+        Receiver::new(ChannelSettings::webhook(url, None, Duration::from_secs(10))).unwrap()
     }
 
     #[test]

@@ -155,6 +155,8 @@ fn samples(evidence: Option<&Arc<Evidence>>) -> Vec<Arc<Alert>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::notify::channel::ChannelKind;
 
@@ -162,7 +164,7 @@ mod tests {
         let mut keys: std::collections::BTreeMap<_, _> =
             kind.keys.iter().filter(|key| key.required).map(|key| (key.name, Secret::new("abc"))).collect();
         keys.insert("url", Secret::new(url));
-        let settings = ChannelSettings::webhook(Secret::new(url), None, super::super::DELIVER_TIMEOUT);
+        let settings = ChannelSettings::webhook(Secret::new(url), None, Duration::from_secs(10));
         ChannelSettings { name: "ops".into(), kind, keys, ..settings }
     }
 

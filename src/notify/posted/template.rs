@@ -11,7 +11,7 @@ use super::words::Words;
 /// The longest template, in bytes.
 pub const TEMPLATE_BYTES_MAX: usize = 16 * 1024;
 /// The longest body that one may make, in bytes.
-pub const BODY_BYTES_MAX: usize = 64 * 1024;
+pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Bounds the steps of one rendering, and by that its memory: 64 bytes for each.
 const FUEL: u64 = 100_000;
 

@@ -47,11 +47,6 @@ impl Headers {
         Self { raw }
     }
 
-    /// Every header, in order, names in the case in which they came.
-    pub fn list(&self) -> Vec<(&[u8], &[u8])> {
-        self.iter().collect()
-    }
-
     /// The line before them, without its end.
     pub fn status_line(&self) -> &[u8] {
         self.raw.split(|&b| b == b'\n').map(<[u8]>::trim_ascii).find(|line| !line.is_empty()).unwrap_or_default()
