@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use tokio::time::Instant;
 use url::{Host, Url};
 
-use super::exchange::Client;
+use super::client::Client;
 use super::place;
 use super::resolve::RecordType;
 use super::trace::Trace;

@@ -11,8 +11,8 @@ use std::sync::atomic::Ordering;
 use api_health_core::{Failure, Phase};
 use tokio::time::{Instant, timeout_at};
 
+use super::client::Client;
 use super::engine::PartialResponse;
-use super::exchange::Client;
 use super::identity::Shown;
 use super::proxies::Proxy;
 use super::request::{Hop, Prepared};

@@ -17,7 +17,8 @@ use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 use url::Url;
 
-use super::exchange::{Client, Exchange, Reply};
+use super::client::Client;
+use super::exchange::{Exchange, Reply};
 use super::kinds::{self, Ask, Asked, Prepare, Seen};
 use super::oauth::Sources;
 use super::request::Prepared;

@@ -13,9 +13,10 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use super::client::Client;
 use super::dial::internal;
 use super::dns::Query;
-use super::exchange::{Client, Exchange, Request};
+use super::exchange::{Exchange, Request};
 use super::identity::{self, Own, Shown};
 use super::oauth::{Source, Sources};
 use super::place;

@@ -13,8 +13,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use super::client::Client;
 use super::dial::no_roots;
-use super::exchange::Client;
 use super::hop::Tls;
 use super::request::{Named, server_name};
 use super::trace::Trace;

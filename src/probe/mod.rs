@@ -6,7 +6,7 @@
 //!
 //! | file | what it is about |
 //! |---|---|
-//! | [`exchange`] | the engine boundary: a request goes in, what came of it comes out |
+//! | [`exchange`], `client` | the engine boundary: a request goes in, what came of it comes out; what all of them share |
 //! | [`http`] | the port: a config goes in, an observation comes out |
 //! | `dial`, `tls` | from a URL to an open, guarded connection |
 //! | [`resolve`] | from a name to its addresses |
@@ -25,6 +25,7 @@
 //! | `trace`, `seen` | what is known of an exchange while it runs, and what is kept of it as evidence |
 
 mod certificate;
+mod client;
 mod content;
 mod cookies;
 mod dial;
@@ -57,7 +58,8 @@ mod unpack;
 mod verifier;
 mod wire;
 
-pub use exchange::{Client, Exchange, Reply, Request};
+pub use client::Client;
+pub use exchange::{Exchange, Reply, Request};
 pub use http::{HttpProbe, Limits};
 pub use line::Line;
 pub use resolve::{Resolver, ResolverFiles};

@@ -19,7 +19,8 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
-use super::exchange::{Client, Reply, Request};
+use super::client::Client;
+use super::exchange::{Reply, Request};
 
 /// A token of which the server does not say how long it is good.
 const GOOD_FOR: Duration = Duration::from_secs(300);
