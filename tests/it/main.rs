@@ -36,6 +36,7 @@ mod cli_probe;
 mod cli_status;
 mod cli_status_heartbeat;
 mod config_changes;
+mod config_sources;
 mod configs;
 mod control;
 mod crashes;
