@@ -226,7 +226,7 @@ async fn paced_actors(apis: Vec<Arc<ApiConfig>>, warm: Duration, measured: Durat
         window_ns,
         began_ns,
         passes: stored.iter().filter(passed).count(),
-        late_ms: stats.lateness_ms(0.5).zip(stats.lateness_ms(0.99)),
+        late_ms: stats.counts().lateness_ms(0.5).zip(stats.counts().lateness_ms(0.99)),
         missed: stats.missed_ticks(),
         begun: stats.probes(),
         resident_bytes,

@@ -368,7 +368,7 @@ async fn soak(job: Job) -> Report {
             .map(|state| state.missed_ticks)
             .sum(),
         restarts: stats.restarts(),
-        late_ms: stats.lateness_ms(0.5).zip(stats.lateness_ms(0.99)),
+        late_ms: stats.counts().lateness_ms(0.5).zip(stats.counts().lateness_ms(0.99)),
         descriptors: (before.descriptors, after.descriptors),
         threads: (before.threads, after.threads),
         well_up: count(|fate| fate == Fate::Well, Status::Up),

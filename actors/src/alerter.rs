@@ -29,7 +29,6 @@ pub const MAILBOX_CAPACITY: usize = 256;
 
 pub struct Alerter {
     channels: HashMap<String, Channel>,
-    policy: RetryPolicy,
 }
 
 struct Channel {
@@ -38,19 +37,19 @@ struct Channel {
 }
 
 impl Alerter {
-    pub fn new(notifiers: Vec<Arc<dyn Notifier>>, policy: RetryPolicy) -> Self {
+    pub fn new(notifiers: Vec<Arc<dyn Notifier>>) -> Self {
         let channels = notifiers
             .into_iter()
             .map(|notifier| (notifier.channel().to_owned(), Channel { notifier, failure_log: FailureLog::default() }))
             .collect();
-        Self { channels, policy }
+        Self { channels }
     }
 
     fn on_delivery_result(&mut self, message: &DeliverAlerts, result: Result<(), NotifyError>) -> DeliveryResult {
         let Some(channel) = self.channels.get_mut(&*message.channel) else {
             return DeliveryResult::Failed {
                 why: "no such channel".into(),
-                wait: self.policy.permanent,
+                wait: RetryPolicy::PERMANENT,
                 patience: None,
             };
         };
@@ -60,7 +59,7 @@ impl Alerter {
                 DeliveryResult::Delivered
             }
             Err(error) => {
-                let wait = self.policy.wait_after(message.failures, &error);
+                let wait = RetryPolicy::DELIVERY.wait_after(message.failures, &error);
                 channel.failure_log.on_failed(message, &error, wait);
                 if message.alerts.len() > 1 && matches!(error, NotifyError::Permanent { .. }) {
                     return DeliveryResult::DigestRefused { why: error.to_string() };

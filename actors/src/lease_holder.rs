@@ -155,11 +155,6 @@ impl LeaseHandle {
         self.send(Event::Leave);
     }
 
-    /// While leaving: no more will be released.
-    pub fn ended(&self) {
-        self.send(Event::Ended);
-    }
-
     fn send(&self, event: Event) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.commands.try_send(event) {
             tracing::error!(waiting = WAITING_MAX, "the lease holder is stuck; this worker no longer owns any shards");

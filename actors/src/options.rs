@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use api_health_core::restart::RestartPolicy;
 
-use crate::retry::RetryPolicy;
-
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Threads that probers are spread over; 0 runs everything on the calling thread, as simulated time needs.
@@ -23,8 +21,6 @@ pub struct Options {
     pub once: bool,
     /// Probe each API soon after the start, if its tick is open.
     pub probe_at_start: bool,
-    /// Between the tries of a delivery.
-    pub delivery: RetryPolicy,
     /// More alerts than this within seconds go out together, where a channel takes that; 0: never.
     pub digest_above: usize,
     /// By channel: alerts of APIs with one of these tags go there. A channel that is not here takes those of every API.
@@ -52,7 +48,6 @@ impl Default for Options {
             spread: true,
             once: false,
             probe_at_start: true,
-            delivery: RetryPolicy::DELIVERY,
             digest_above: 0,
             tags_of_channels: HashMap::new(),
             restart: RestartPolicy::default(),

@@ -14,73 +14,41 @@ pub struct RetryPolicy {
     pub step_min: Duration,
     /// The step never grows past this, so that no wait is longer than twice this.
     pub step_max: Duration,
-    /// The wait after an error that a person must mend first.
-    pub permanent: Duration,
 }
 
 impl RetryPolicy {
+    /// The wait after an error that a person must mend first.
+    pub const PERMANENT: Duration = Duration::from_secs(300);
+
     /// For deliveries: soon at first, since most failures are short; at most a minute apart, so that a channel that works again is
-    /// noticed soon; every five minutes where a person must act.
-    pub const DELIVERY: Self = Self {
-        step_min: Duration::from_millis(500),
-        step_max: Duration::from_secs(30),
-        permanent: Duration::from_secs(300),
-    };
+    /// noticed soon.
+    pub const DELIVERY: Self = Self { step_min: Duration::from_millis(500), step_max: Duration::from_secs(30) };
 
     /// For the store: it is one service for all APIs, and what waits for it is in memory.
-    pub const STORE: Self = Self {
-        step_min: Duration::from_millis(100),
-        step_max: Duration::from_secs(5),
-        permanent: Duration::from_secs(15),
-    };
+    pub const STORE: Self = Self { step_min: Duration::from_millis(100), step_max: Duration::from_secs(5) };
 
-    /// How long to wait after one more failed attempt, when `failures` failed before it. A channel can ask for a longer wait, never
-    /// for a shorter one.
-    pub fn wait_after(&self, failures: u32, error: &NotifyError) -> Duration {
+    /// How long to wait after one more failed try, when `failures` failed before it.
+    pub fn wait(&self, failures: u32) -> Duration {
         let step = self.step_min.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX)).min(self.step_max);
-        let mut waits = ExponentialBackoff { current_interval: step, ..self.waits() };
-        let own = jitter(waits.next_backoff().unwrap_or(self.step_max));
-        match error {
-            NotifyError::Retryable { after, .. } => after.map_or(own, |after| after.max(own)),
-            NotifyError::Permanent { .. } => self.permanent,
-        }
-    }
-
-    fn waits(&self) -> ExponentialBackoff {
-        ExponentialBackoff {
-            current_interval: self.step_min,
+        let mut waits = ExponentialBackoff {
+            current_interval: step,
             initial_interval: self.step_min,
             randomization_factor: 0.0, // see `jitter`
             multiplier: 2.0,
             max_interval: self.step_max,
             max_elapsed_time: None,
             ..ExponentialBackoff::default()
-        }
-    }
-}
-
-/// The waits of one series of tries.
-#[derive(Debug)]
-pub struct Waits {
-    policy: RetryPolicy,
-    waits: ExponentialBackoff,
-}
-
-impl Waits {
-    /// From the first step on.
-    pub fn new(policy: RetryPolicy) -> Self {
-        Self { waits: policy.waits(), policy }
-    }
-
-    /// The next wait.
-    pub fn next_wait(&mut self) -> Duration {
+        };
         // Without a maximum of elapsed time there is always a next one.
-        jitter(self.waits.next_backoff().unwrap_or(self.policy.step_max))
+        jitter(waits.next_backoff().unwrap_or(self.step_max))
     }
 
-    /// Begins again, after a success.
-    pub fn reset(&mut self) {
-        self.waits.reset();
+    /// The same of an attempt to deliver. A channel can ask for a longer wait, never for a shorter one.
+    pub fn wait_after(&self, failures: u32, error: &NotifyError) -> Duration {
+        match error {
+            NotifyError::Retryable { after, .. } => self.wait(failures).max(after.unwrap_or_default()),
+            NotifyError::Permanent { .. } => Self::PERMANENT,
+        }
     }
 }
 
@@ -101,15 +69,12 @@ mod tests {
 
     #[test]
     fn waits_grow_up_to_their_bound_and_are_spread_from_zero() {
-        let mut waits = Waits::new(RetryPolicy::STORE);
-        let drawn: Vec<Duration> = (0..200).map(|_| waits.next_wait()).collect();
+        let drawn: Vec<Duration> = (0..200).map(|failures| RetryPolicy::STORE.wait(failures)).collect();
         assert!(drawn.iter().all(|w| *w <= RetryPolicy::STORE.step_max * 2));
         assert!(drawn[0] <= RetryPolicy::STORE.step_min * 2);
         let late = &drawn[20..];
         assert!(late.iter().any(|w| *w < RetryPolicy::STORE.step_max / 2), "full jitter reaches low");
         assert!(late.iter().any(|w| *w > RetryPolicy::STORE.step_max), "and high");
-        waits.reset();
-        assert!(waits.next_wait() <= RetryPolicy::STORE.step_min * 2);
     }
 
     #[test]
@@ -129,6 +94,6 @@ mod tests {
         let no_patience: Duration = (0..100).map(|n| policy.wait_after(n, &refused(Some(Duration::ZERO)))).sum();
         assert!(no_patience > Duration::from_secs(600), "a channel that asks for no patience is not hammered");
         let permanent = NotifyError::Permanent { reason: "no such topic".into(), remedy: "create it".into() };
-        assert_eq!(policy.wait_after(3, &permanent), policy.permanent);
+        assert_eq!(policy.wait_after(3, &permanent), RetryPolicy::PERMANENT);
     }
 }

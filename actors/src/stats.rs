@@ -89,11 +89,6 @@ impl Stats {
             lateness: std::array::from_fn(|bucket| self.lateness[bucket].load(Ordering::Relaxed)),
         }
     }
-
-    /// As [`ProbingCounts::lateness_ms`], since the start.
-    pub fn lateness_ms(&self, share: f64) -> Option<u64> {
-        self.counts().lateness_ms(share)
-    }
 }
 
 /// The counters at one moment, or the difference between two.
@@ -180,12 +175,12 @@ mod tests {
     #[test]
     fn lateness_is_read_off_the_histogram() {
         let stats = Stats::default();
-        assert_eq!(stats.lateness_ms(0.99), None);
+        assert_eq!(stats.counts().lateness_ms(0.99), None);
         for n in 0..100 {
             stats.probe_began(Some(Duration::from_millis(if n < 98 { 2 } else { 80 })));
         }
         stats.probe_began(None);
-        assert_eq!((stats.lateness_ms(0.5), stats.lateness_ms(0.99)), (Some(2), Some(100)));
+        assert_eq!((stats.counts().lateness_ms(0.5), stats.counts().lateness_ms(0.99)), (Some(2), Some(100)));
         assert_eq!(stats.probes(), 101);
     }
 

@@ -269,36 +269,3 @@ impl fmt::Debug for Request {
             .finish()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The look at the roots never has a thread to run on.
-    #[test]
-    fn a_look_at_the_roots_that_hangs_takes_nothing_of_an_exchanges_own_time() {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
-        runtime.block_on(async {
-            let (release, hangs) = std::sync::mpsc::channel::<()>();
-            tokio::task::spawn_blocking(move || hangs.recv());
-            let client = Client::new(None).unwrap();
-            client.trust.look_is_due();
-            let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-            let request = Request {
-                method: Method::Get,
-                url: format!("https://{closed}/").parse().unwrap(),
-                headers: Vec::new(),
-                body: None,
-                timeout: Duration::from_millis(900),
-                body_bytes_max: 1,
-                accept_encoding: None,
-                keep_body: false,
-                max_redirects: 0,
-            };
-            let exchange = client.exchange(&request).await;
-            assert!(matches!(exchange.result, Err(Failure::Refused { .. })), "{:?}", exchange.result);
-            drop(release);
-        });
-    }
-}

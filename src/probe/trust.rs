@@ -103,11 +103,6 @@ impl Trust {
         self.0.config.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    #[cfg(test)]
-    pub(super) fn look_is_due(&self) {
-        *self.0.next_look.lock().unwrap() = Instant::now();
-    }
-
     fn is_look_due(&self) -> bool {
         let now = Instant::now();
         let mut next = self.0.next_look.lock().unwrap_or_else(PoisonError::into_inner);
@@ -233,7 +228,10 @@ impl fmt::Debug for Trust {
 
 #[cfg(test)]
 mod tests {
+    use api_health_core::{Failure, Method};
+
     use super::*;
+    use crate::probe::{Client, Request};
 
     #[test]
     fn the_roots_are_judged_anew_when_the_clock_was_set_back() {
@@ -254,5 +252,33 @@ mod tests {
         std::fs::write(&path, vec![b'-'; length + 1]).unwrap();
         assert!(read_roots(&path).unwrap_err().contains("more than"));
         assert!(read_roots(folder.path()).unwrap_err().contains("no regular file"));
+    }
+
+    /// The look at the roots never has a thread to run on.
+    #[test]
+    fn a_look_at_the_roots_that_hangs_takes_nothing_of_an_exchanges_own_time() {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let (release, hangs) = std::sync::mpsc::channel::<()>();
+            tokio::task::spawn_blocking(move || hangs.recv());
+            let client = Client::new(None).unwrap();
+            *client.trust.0.next_look.lock().unwrap() = Instant::now();
+            let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let request = Request {
+                method: Method::Get,
+                url: format!("https://{closed}/").parse().unwrap(),
+                headers: Vec::new(),
+                body: None,
+                timeout: Duration::from_millis(900),
+                body_bytes_max: 1,
+                accept_encoding: None,
+                keep_body: false,
+                max_redirects: 0,
+            };
+            let exchange = client.exchange(&request).await;
+            assert!(matches!(exchange.result, Err(Failure::Refused { .. })), "{:?}", exchange.result);
+            drop(release);
+        });
     }
 }

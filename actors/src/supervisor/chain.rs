@@ -168,8 +168,8 @@ impl Supervisor {
         }
         match who {
             ChildId::Alerter => {
-                let (notifiers, delivery) = (self.chain.notifiers.clone(), self.options.delivery);
-                let alerter = move || Alerter::new(notifiers, delivery);
+                let notifiers = self.chain.notifiers.clone();
+                let alerter = move || Alerter::new(notifiers);
                 let alerter = self.start_child(who, alerter::MAILBOX_CAPACITY, ctx, alerter);
                 self.chain.alerts_to.set(Some(alerter.addr.clone().recipient()));
                 self.chain.alerter = Some(alerter);

@@ -26,7 +26,7 @@ use crate::lease_holder::{LeaseChange, LeaseHolder, Report};
 use crate::lease_view::{LeaseView, NextHeartbeat};
 use crate::ports::StoreError;
 use crate::prober::ProbeAgain;
-use crate::retry::{RetryPolicy, Waits};
+use crate::retry::RetryPolicy;
 use crate::state_keeper::{
     DropChannel, DropShards, GainShards, ReleaseShards, Retry, SelfStatus, SetMaintenance, SupervisorRequest, Withdraw,
 };
@@ -75,7 +75,7 @@ impl Supervisor {
         let (keeper, life) = (keeper.addr.clone(), keeper.life);
         let asked = grants.clone();
         let reading = async move {
-            let (began, mut waits) = (Instant::now(), Waits::new(RetryPolicy::STORE));
+            let (began, mut failures) = (Instant::now(), 0);
             loop {
                 let why = match tokio::time::timeout(LOAD_TRY_MAX, keeper.send(GainShards(asked.clone()))).await {
                     Ok(Ok(Ok(found))) => return Some(Ok(found)),
@@ -88,7 +88,8 @@ impl Supervisor {
                     return Some(Err(format!("the states could not be read for {} s: {why}", LOAD_MAX.as_secs())));
                 }
                 tracing::error!(why, "the states cannot be read; tried again");
-                tokio::time::sleep(waits.next_wait()).await;
+                tokio::time::sleep(RetryPolicy::STORE.wait(failures)).await;
+                failures += 1;
             }
         };
         ctx.spawn(reading.into_actor(self).map(move |read, supervisor, ctx| {

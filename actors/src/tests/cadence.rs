@@ -69,7 +69,7 @@ fn hanging_targets_a_hanging_channel_and_a_panicking_prober_delay_nobody() {
         }
         assert!(running.stats().restarts() >= 5, "the panicking one is started again");
         assert!(world.targets.probed("api-010").len() >= 5, "and probes again");
-        assert!(running.stats().lateness_ms(0.99).unwrap() <= 2);
+        assert!(running.stats().counts().lateness_ms(0.99).unwrap() <= 2);
     });
 }
 
@@ -183,7 +183,7 @@ fn an_alerter_that_hangs_for_sixty_seconds_moves_no_probe() {
             assert!(well_before_and_after.len() >= 16, "{id}: {well_before_and_after:?}");
         }
         assert_eq!(running.stats().missed_ticks(), 0);
-        assert!(running.stats().lateness_ms(1.0).unwrap() <= 2);
+        assert!(running.stats().counts().lateness_ms(1.0).unwrap() <= 2);
     });
 }
 

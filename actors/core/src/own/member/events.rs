@@ -42,8 +42,6 @@ pub enum Event {
     ReadFleet,
     /// Release everything, and leave the fleet.
     Leave,
-    /// While leaving: no more [`Event::Released`] will come. What is still owned was not released.
-    Ended,
 }
 
 impl Event {

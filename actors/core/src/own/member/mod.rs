@@ -154,10 +154,6 @@ impl Member {
             Event::RenewNow => {}
             Event::ReadFleet => self.read_fleet_at = now,
             Event::Leave => self.on_leave(&mut effects),
-            Event::Ended if self.leaving != Leaving::No => {
-                self.owned.clear(); // in its name until its session is over, and then nobody's
-            }
-            Event::Ended => {}
         }
         if self.doing == Doing::Nothing && self.leaving != Leaving::Over {
             self.go_on(now, &mut effects);

@@ -22,19 +22,6 @@ fn one_that_leaves_gives_its_shards_back_clean() {
 }
 
 #[test]
-fn one_that_leaves_without_an_orderly_end_leaves_its_shards_unclean() {
-    let mut world = World::with(&["a"]);
-    world.pass(1);
-    let effects = world.workers[0].member.on(world.now, Event::Leave);
-    assert!(matches!(&effects[..], [Effect::Release { shards }, Effect::SleepUntil(_)] if shards.len() == 8));
-    world.send(0, Event::Ended);
-    assert_eq!(world.told(0).last(), Some(&Effect::Left));
-    world.start(record("b", 0), true);
-    world.pass(1);
-    assert!(world.told(1).iter().all(|effect| matches!(effect, Effect::Gained { is_clean: false, epoch: 2, .. })));
-}
-
-#[test]
 fn what_is_gained_while_leaving_is_given_back_as_it_was() {
     for (is_clean, owner) in [(true, false), (false, true)] {
         let mut world = World::with(&["a"]);
