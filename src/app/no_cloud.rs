@@ -9,7 +9,8 @@ use api_health_actors::ports::{Clock, HistoryStore, Notifier, StateStore};
 
 use super::AppError;
 use crate::configs::raw::RowTable;
-use crate::settings::{NO_AWS, Settings, SnsSettings};
+use crate::settings::load::NO_AWS;
+use crate::settings::{Settings, SnsSettings};
 
 /// Nothing is looked for.
 pub(super) const PREFLIGHT_MAX: Duration = Duration::ZERO;
