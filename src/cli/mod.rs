@@ -69,7 +69,7 @@ fn parse_and_dispatch() -> Exit {
                     let fault = ValueFault::new(what, "is not UTF-8", "it in UTF-8");
                     report(&AppError::Configuration(vec![fault.at(format!("command line, argument {place}"))]));
                 }
-                None => drop(error.print()),
+                None => out::say(&error),
             }
             return exit;
         }
