@@ -62,7 +62,7 @@ fn parse_and_dispatch() -> Exit {
             // Help and version are asked for, and go to standard output; anything else is a fault of the command line.
             let exit = if error.use_stderr() { Exit::BadConfiguration } else { Exit::Ok };
             // The library does not say which of them it is. A path may be of any bytes, so the last one is the likelier.
-            let unread = std::env::args_os().enumerate().filter(|(_, word)| word.to_str().is_none()).next_back();
+            let unread = std::env::args_os().enumerate().rfind(|(_, word)| word.to_str().is_none());
             match unread.filter(|_| error.kind() == ErrorKind::InvalidUtf8) {
                 Some((place, word)) => {
                     let what = quote(&word.to_string_lossy());
