@@ -1,8 +1,8 @@
 //! Our own side of every exchange: resolver, network and clock, as far as the probers know of them together.
 //!
 //! Each exchange that went well leaves a proof that what it used works, one store into an atomic. A failure that may be ours
-//! ([`network::blame`]) is held against the proofs of others first; only where there is none are the witnesses asked, at most once at
-//! a time in each part, however many wait. What is found is told by the supervisor, which looks each second.
+//! ([`network::blame`]) is compared with the proofs of others first; only where there is none are the witnesses asked, at most once at
+//! a time in each part, however many wait. What is found is reported by the supervisor, which looks each second.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::DefaultHasher;
@@ -48,7 +48,7 @@ const NAMES_EVERY: Duration = Duration::from_secs(1);
 /// A clock that is so much older than what our own store was told is wrong.
 const CLOCK_BEHIND_MIN: Duration = Duration::from_secs(24 * 3_600);
 
-/// What is to be told of our own side, and in which parts the witnesses are to be asked again.
+/// What is to be reported of our own side, and in which parts the witnesses are to be asked again.
 #[derive(Debug, Default)]
 pub struct Look {
     pub network: Option<Step>,
