@@ -38,7 +38,7 @@ mod words;
 pub use crate::retry_after::RETRY_AFTER_MAX;
 use redact::Redactor;
 pub use template::{BODY_BYTES_MAX, TEMPLATE_BYTES_MAX};
-use words::Told;
+use words::Alerts;
 
 /// Bound on one call, from name lookup to the end of the answer, unless the settings have another.
 pub const DELIVER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -90,10 +90,10 @@ impl PostedNotifier {
         Self { receiver: self.receiver.by(read_again), ..self }
     }
 
-    async fn post(&self, told: Told<'_>) -> Result<(), NotifyError> {
+    async fn post(&self, alerts: Alerts<'_>) -> Result<(), NotifyError> {
         let receiver = self.receiver.now(|settings| Receiver::new(settings.clone())).await;
         let Receiver { settings, posting, .. } = &*receiver;
-        let request = request::request(settings, posting, told, &self.environment, self.clock.now());
+        let request = request::request(settings, posting, alerts, &self.environment, self.clock.now());
         let request = request.map_err(|fault| answer::unmade(&fault, &receiver))?;
         match self.client.status_first(&request).await {
             Ok(reply) => answer::classify_response(&reply, &receiver, self.clock.now()),
@@ -105,7 +105,7 @@ impl PostedNotifier {
 impl Receiver {
     fn new(settings: ChannelSettings) -> Result<Self, String> {
         if let Some(fault) = check::faults(&settings).into_iter().next() {
-            return Err(fault.told(&settings));
+            return Err(fault.text(&settings));
         }
         let posting = settings.kind.posting.as_ref().ok_or("this kind is not posted to")?;
         // It was checked.
@@ -127,7 +127,7 @@ impl Notifier for PostedNotifier {
     }
 
     fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
-        Box::pin(async move { self.post(Told::One(&alert)).await })
+        Box::pin(async move { self.post(Alerts::One(&alert)).await })
     }
 
     fn digests(&self) -> Option<&dyn NotifierOfMany> {
@@ -137,7 +137,7 @@ impl Notifier for PostedNotifier {
 
 impl NotifierOfMany for PostedNotifier {
     fn deliver_digest(&self, alerts: Vec<Arc<Alert>>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
-        Box::pin(async move { self.post(Told::Many(&alerts)).await })
+        Box::pin(async move { self.post(Alerts::Many(&alerts)).await })
     }
 }
 
