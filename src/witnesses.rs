@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use api_health_actors::ports::Witnesses;
-use api_health_core::network::{Ballot, Family, Vote, Way, Zone};
+use api_health_core::network::{Ballot, Family, OwnPart, Vote, Zone};
 use api_health_core::{Failure, Phase};
 use futures_util::future::{LocalBoxFuture, join_all};
 use tokio::net::TcpStream;
@@ -66,7 +66,7 @@ impl SystemWitnesses {
             Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
             Err(_) => false,
         };
-        Some(Vote { witness, is_well, is_the_way_itself: false, zone: Zone::of(address.ip()) })
+        Some(Vote { witness, is_well, is_the_part_itself: false, zone: Zone::of(address.ip()) })
     }
 
     /// The addresses of a name, or of an address as text, as a probe would find them.
@@ -93,39 +93,39 @@ impl SystemWitnesses {
         let is_well = matches!(found, Ok(_) | Err(Failure::NameNotFound { .. } | Failure::NoAddress { .. }));
         // Whoever said so, it was said of a name out there.
         let zone = Zone::Far;
-        is_well.then(|| Vote { witness: format!("the name {name}"), is_well, is_the_way_itself: false, zone })
+        is_well.then(|| Vote { witness: format!("the name {name}"), is_well, is_the_part_itself: false, zone })
     }
 
     /// The name servers of this machine: every lookup hangs on them.
-    async fn ask_name_servers(&self, way: Way) -> Ballot {
+    async fn ask_name_servers(&self, part: OwnPart) -> Ballot {
         let vote = |(server, said): (IpAddr, Witness)| {
             let is_well = said == Witness::Well;
-            let says_something = match way {
+            let says_something = match part {
                 // One on this machine may know the answer by heart, and is not reached by the network.
-                Way::Connection(family, _) => is_of(server, family) && !server.is_loopback(),
+                OwnPart::Connection(family, _) => is_of(server, family) && !server.is_loopback(),
                 _ => true,
             };
             let witness = format!("name server {server}");
-            let (is_the_way_itself, zone) = (way == Way::Lookup, Zone::of(server));
-            says_something.then_some(Vote { witness, is_well, is_the_way_itself, zone })
+            let (is_the_part_itself, zone) = (part == OwnPart::Lookup, Zone::of(server));
+            says_something.then_some(Vote { witness, is_well, is_the_part_itself, zone })
         };
         self.client.resolver().witnesses(BOUND).await.into_iter().filter_map(vote).collect()
     }
 }
 
 impl Witnesses for SystemWitnesses {
-    fn ask(&self, way: Way, names: Vec<String>) -> LocalBoxFuture<'_, Ballot> {
+    fn ask(&self, part: OwnPart, names: Vec<String>) -> LocalBoxFuture<'_, Ballot> {
         Box::pin(async move {
             let others = async {
-                match way {
-                    Way::Lookup => join_all(names.iter().take(NAMES).map(|name| self.ask_name(name))).await,
-                    Way::Connection(family, _) => {
+                match part {
+                    OwnPart::Lookup => join_all(names.iter().take(NAMES).map(|name| self.ask_name(name))).await,
+                    OwnPart::Connection(family, _) => {
                         join_all(self.hosts.iter().map(|(host, port)| self.ask_host(host, *port, family))).await
                     }
                     _ => Vec::new(),
                 }
             };
-            let (mut ballot, others) = tokio::join!(self.ask_name_servers(way), others);
+            let (mut ballot, others) = tokio::join!(self.ask_name_servers(part), others);
             ballot.extend(others.into_iter().flatten());
             ballot
         })
@@ -194,11 +194,11 @@ mod tests {
         let found = Resolver::from_fn(|_, port| Box::pin(async move { Ok(vec![([198, 51, 100, 1], port).into()]) }));
         let client = Client::new(None).unwrap().with_resolver(found);
         let witnesses = SystemWitnesses::new(client, &settings, &|_| None);
-        let connection = Way::Connection(Family::Ipv4, Zone::Near);
+        let connection = OwnPart::Connection(Family::Ipv4, Zone::Near);
         let ballot = witnesses.ask(connection, vec![]).await;
         assert!(ballot.iter().all(|vote| !vote.witness.contains(":9")), "{ballot:?}");
         let vouches = async |name: &str| {
-            let ballot = witnesses.ask(Way::Lookup, vec![name.to_owned()]).await;
+            let ballot = witnesses.ask(OwnPart::Lookup, vec![name.to_owned()]).await;
             ballot.iter().any(|vote| vote.is_well && vote.witness.contains(name))
         };
         assert!(vouches("shop.example").await);
@@ -221,7 +221,7 @@ mod tests {
         let settings = Settings { network: crate::settings::NetworkSettings { witnesses }, ..Settings::default() };
         let client = Client::new(None).unwrap().with_resolver(resolver);
         let witnesses = SystemWitnesses::new(client, &settings, &|_| None);
-        let ballot = witnesses.ask(Way::Connection(Family::Ipv4, Zone::Far), vec![]).await;
+        let ballot = witnesses.ask(OwnPart::Connection(Family::Ipv4, Zone::Far), vec![]).await;
         assert_eq!(ballot.len(), 4, "{ballot:?}");
         for vote in ballot {
             let is_near = vote.witness.contains("10.255.255.");
@@ -243,7 +243,7 @@ mod tests {
         });
         let client = Client::new(None).unwrap().with_resolver(found);
         let witnesses = SystemWitnesses::new(client, &settings, &|_| None);
-        let asked = witnesses.ask(Way::Connection(Family::Ipv4, Zone::Near), vec![]);
+        let asked = witnesses.ask(OwnPart::Connection(Family::Ipv4, Zone::Near), vec![]);
         assert_eq!(timeout(BOUND * 20, asked).await, Ok(vec![]), "soon, and no vote");
     }
 

@@ -64,7 +64,7 @@ struct Inner {
     is_filled: bool,
     revision: u64,
     at: Timestamp,
-    /// Each with the condition that was told last.
+    /// Each with the condition that was shown last.
     views: BTreeMap<ApiId, (Arc<ApiView>, Condition)>,
     /// What only time changes was looked for then.
     timed_at: Timestamp,

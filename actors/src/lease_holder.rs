@@ -127,7 +127,7 @@ impl LeaseHandle {
         self.send(Event::RenewNow);
     }
 
-    /// These shards are released: everything is stored and sealed, and nothing is in flight. Each with the epoch that it was held
+    /// These shards are released: everything is stored and sealed, and nothing is in flight. Each with the epoch that it was owned
     /// with.
     pub fn released(&self, shards: BTreeMap<Shard, u64>) {
         self.send(Event::Released(shards));
@@ -149,7 +149,7 @@ impl LeaseHandle {
         self.send(Event::ReadFleet);
     }
 
-    /// Release everything and leave the fleet: a [`LeaseChange::Release`] follows if anything is held, and at last
+    /// Release everything and leave the fleet: a [`LeaseChange::Release`] follows if anything is owned, and at last
     /// [`LeaseChange::Left`].
     pub fn leave(&self) {
         self.send(Event::Leave);

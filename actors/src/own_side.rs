@@ -1,8 +1,8 @@
 //! Our own side of every exchange: resolver, network and clock, as far as the probers know of them together.
 //!
 //! Each exchange that went well leaves a proof that what it used works, one store into an atomic. A failure that may be ours
-//! ([`network::blame`]) is held against the proofs of others first; only where there is none are the witnesses asked, at most once at
-//! a time in each way, however many wait. What is found is told by the supervisor, which looks each second.
+//! ([`network::blame`]) is compared with the proofs of others first; only where there is none are the witnesses asked, at most once at
+//! a time in each part, however many wait. What is found is reported by the supervisor, which looks each second.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::DefaultHasher;
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use api_health_core::network::watch::Step;
-use api_health_core::network::{self, Blame, Crowd, Panel, Testimony, Watch, Way};
+use api_health_core::network::{self, Blame, Crowd, OwnPart, Panel, Testimony, Watch};
 use api_health_core::observation::Phase;
 use api_health_core::{Answer, ApiConfig, Failure, Observation, Protocol, Timestamp};
 use tokio::time::timeout;
@@ -39,7 +39,7 @@ const PROOFS_EVERY: Duration = Duration::from_millis(100);
 const NAMES_MAX: usize = 4;
 
 /// A fault of ours that one API meets, such as no route or a dead proxy, says something of the others only where none of them went
-/// well in this way for so long.
+/// well in this part for so long.
 const ALONE_FOR: Duration = Duration::from_secs(60);
 
 /// How often a name is kept.
@@ -48,24 +48,24 @@ const NAMES_EVERY: Duration = Duration::from_secs(1);
 /// A clock that is so much older than what our own store was told is wrong.
 const CLOCK_BEHIND_MIN: Duration = Duration::from_secs(24 * 3_600);
 
-/// What is to be told of our own side, and in which ways the witnesses are to be asked again.
+/// What is to be reported of our own side, and in which parts the witnesses are to be asked again.
 #[derive(Debug, Default)]
 pub struct Look {
     pub network: Option<Step>,
     pub clock: Option<Step>,
-    pub ask: Vec<Way>,
+    pub ask: Vec<OwnPart>,
 }
 
 /// What is known of our own side. Shared by all probers.
 pub struct OwnSide {
     witnesses: Arc<dyn Witnesses>,
     time: TimeBase,
-    /// When all was seen to be well last in each way, in milliseconds of monotonic time; 0: never.
-    proofs: [AtomicU64; Way::ALL.len()],
+    /// When all was seen to be well last in each part, in milliseconds of monotonic time; 0: never.
+    proofs: [AtomicU64; OwnPart::ALL.len()],
     named_at: AtomicU64,
     known: Mutex<Known>,
-    /// What came of the last asking in each way, and when it began. Whoever asks holds it meanwhile.
-    asked: [tokio::sync::Mutex<Option<(Duration, Testimony)>>; Way::ALL.len()],
+    /// What came of the last asking in each part, and when it began. Whoever asks holds it meanwhile.
+    asked: [tokio::sync::Mutex<Option<(Duration, Testimony)>>; OwnPart::ALL.len()],
 }
 
 #[derive(Default)]
@@ -85,8 +85,8 @@ struct Known {
 }
 
 impl Known {
-    fn watch(&mut self, way: Way) -> &mut Watch {
-        if way == Way::Clock { &mut self.clock } else { &mut self.network }
+    fn watch(&mut self, part: OwnPart) -> &mut Watch {
+        if part == OwnPart::Clock { &mut self.clock } else { &mut self.network }
     }
 }
 
@@ -102,9 +102,9 @@ impl OwnSide {
         }
     }
 
-    /// An exchange is over, at the monotonic time `now`. The way in which its failure may be ours, if it may be and nothing speaks against
+    /// An exchange is over, at the monotonic time `now`. The part in which its failure may be ours, if it may be and nothing speaks against
     /// it yet: then [`Self::testimony`] is to be heard.
-    pub fn saw(&self, api: &ApiConfig, observation: &Observation, now: Duration) -> Option<Way> {
+    pub fn saw(&self, api: &ApiConfig, observation: &Observation, now: Duration) -> Option<OwnPart> {
         let address = network::address_of(api, observation);
         let failure = match &observation.answer {
             Answer::Response(_) | Answer::Connected { .. } | Answer::Records(_) => None,
@@ -114,12 +114,12 @@ impl OwnSide {
         let (failure, blame) = failure?;
         match blame {
             Blame::Theirs | Blame::Ours(None) => None,
-            Blame::Ours(Some(way)) | Blame::Doubtful(way) => {
+            Blame::Ours(Some(part)) | Blame::Doubtful(part) => {
                 let began = now.saturating_sub(observation.took);
-                let is_clear = self.is_vouched_for(way, observation.took, now)
-                    && !self.known().watch(way).was_at_fault(way, began);
+                let is_clear = self.is_vouched_for(part, observation.took, now)
+                    && !self.known().watch(part).was_at_fault(part, began);
                 // What is inconclusive by itself needs a witness to count.
-                (!is_clear || matches!(failure, Failure::Local(_))).then_some(way)
+                (!is_clear || matches!(failure, Failure::Local(_))).then_some(part)
             }
         }
     }
@@ -134,7 +134,7 @@ impl OwnSide {
         now: Duration,
     ) {
         if !matches!(failure, Some((_, Blame::Ours(_)))) {
-            self.note_proof(Way::Machine, now);
+            self.note_proof(OwnPart::Machine, now);
         }
         let failure = failure.map(|(failure, _)| failure);
         let is_reached = failure.is_none_or(|failure| {
@@ -153,23 +153,23 @@ impl OwnSide {
             )
         });
         if let Some(address) = address.filter(|address| is_reached && !address.is_loopback()) {
-            self.note_proof(Way::to(address), now);
+            self.note_proof(OwnPart::to(address), now);
         }
         if observation.by_proxy && (is_reached || matches!(failure, Some(Failure::BehindProxy { .. }))) {
-            self.note_proof(Way::Proxy, now);
+            self.note_proof(OwnPart::Proxy, now);
             // What a proxy on this machine reached was reached by our network, but the answer may be the proxy's own.
             if address.is_none() && matches!(&observation.answer, Answer::Response(seen) if seen.status < 400) {
-                self.note_proof(Way::NETWORK, now);
+                self.note_proof(OwnPart::NETWORK, now);
             }
         }
         if observation.phases.tls.is_some() {
-            self.note_proof(Way::Clock, now);
+            self.note_proof(OwnPart::Clock, now);
         }
         // A name that was found may stand in the hosts file, and proves nothing; that one does not exist is.
         // And so is that of a name server that is watched, which is none of ours.
         let is_lookup = api.protocol() != Protocol::Dns;
         if is_lookup && matches!(failure, Some(Failure::NameNotFound { .. } | Failure::NoAddress { .. })) {
-            self.note_proof(Way::Lookup, now);
+            self.note_proof(OwnPart::Lookup, now);
         }
         // A proxy looks the name up itself.
         if observation.phases.resolve.is_some() && !observation.by_proxy && is_due(&self.named_at, NAMES_EVERY, now) {
@@ -182,34 +182,40 @@ impl OwnSide {
         }
     }
 
-    fn note_proof(&self, way: Way, now: Duration) {
-        is_due(&self.proofs[way.index()], PROOFS_EVERY, now);
+    fn note_proof(&self, part: OwnPart, now: Duration) {
+        is_due(&self.proofs[part.index()], PROOFS_EVERY, now);
     }
 
-    /// When all was seen to be well last in a way.
-    fn well_at(&self, way: Way) -> Option<Duration> {
-        let proofs = Way::ALL.into_iter().filter(|proof| way.is_vouched_for_by(*proof));
+    /// When all was seen to be well last in a part.
+    fn well_at(&self, part: OwnPart) -> Option<Duration> {
+        let proofs = OwnPart::ALL.into_iter().filter(|proof| part.is_vouched_for_by(*proof));
         let newest = proofs.map(|proof| self.proofs[proof.index()].load(Ordering::Relaxed)).max().unwrap_or(0);
         (newest > 0).then(|| Duration::from_millis(newest))
     }
 
     /// Whether all was seen to be well in the second half of an exchange that ended at `now`: so it had time enough to go well too.
-    fn is_vouched_for(&self, way: Way, took: Duration, now: Duration) -> bool {
-        self.well_at(way).is_some_and(|at| at >= now.saturating_sub(took / 2))
+    fn is_vouched_for(&self, part: OwnPart, took: Duration, now: Duration) -> bool {
+        self.well_at(part).is_some_and(|at| at >= now.saturating_sub(took / 2))
     }
 
-    /// What the witnesses say of a failure in this way that was seen at `ended`. Comes within [`TESTIMONY_WITHIN`].
-    pub async fn testimony(&self, way: Way, api: &ApiConfig, observation: &Observation, ended: Duration) -> Testimony {
-        let asked = timeout(TESTIMONY_WITHIN, self.ask(way, ended)).await.unwrap_or_default();
+    /// What the witnesses say of a failure in this part that was seen at `ended`. Comes within [`TESTIMONY_WITHIN`].
+    pub async fn testimony(
+        &self,
+        part: OwnPart,
+        api: &ApiConfig,
+        observation: &Observation,
+        ended: Duration,
+    ) -> Testimony {
+        let asked = timeout(TESTIMONY_WITHIN, self.ask(part, ended)).await.unwrap_or_default();
         let interval = self.interval(api);
-        let who = (api.api_id.stable_hash(), place(way, api, observation));
-        let well_at = self.well_at(way);
+        let who = (api.api_id.stable_hash(), place(part, api, observation));
+        let well_at = self.well_at(part);
         let now = self.time.monotonic();
         let mut known = self.known();
-        let crowd = known.crowd.failed(way, who, interval, well_at, now);
+        let crowd = known.crowd.failed(part, who, interval, well_at, now);
         let began = ended.saturating_sub(observation.took);
-        let is_vouched_for = !asked.well.is_empty() || self.is_vouched_for(way, observation.took, ended);
-        if is_vouched_for && known.watch(way).was_at_fault(way, began) {
+        let is_vouched_for = !asked.well.is_empty() || self.is_vouched_for(part, observation.took, ended);
+        if is_vouched_for && known.watch(part).was_at_fault(part, began) {
             return Testimony { is_well_again: true, ..asked };
         }
         if is_vouched_for {
@@ -218,26 +224,26 @@ impl OwnSide {
         let testimony = Testimony { crowd, ..asked };
         let Answer::Failure(failure) = &observation.answer else { return testimony };
         let is_ours = testimony.word().is_ours();
-        if is_ours && !way.is_known_by_itself() {
-            known.watch(way).ill(way, &testimony.fault(way), interval, now);
+        if is_ours && !part.is_known_by_itself() {
+            known.watch(part).ill(part, &testimony.fault(part), interval, now);
         } else if (is_ours || now.saturating_sub(well_at.unwrap_or_default()) > interval.max(ALONE_FOR))
             && matches!(network::blame(failure, network::address_of(api, observation)), Blame::Ours(_))
         {
-            known.watch(way).ill(way, &failure.to_string(), interval, now);
+            known.watch(part).ill(part, &failure.to_string(), interval, now);
         }
         testimony
     }
 
     /// What the witnesses said when they were asked, after `after`.
-    async fn ask(&self, way: Way, after: Duration) -> Testimony {
-        if way == Way::Clock {
+    async fn ask(&self, part: OwnPart, after: Duration) -> Testimony {
+        if part == OwnPart::Clock {
             let fault = self.clock_fault(&self.known(), self.time.wall());
             return Testimony { ill: fault.into_iter().collect(), ..Testimony::default() };
         }
-        if way.is_known_by_itself() {
+        if part.is_known_by_itself() {
             return Testimony::default();
         }
-        let mut asked = self.asked[way.index()].lock().await;
+        let mut asked = self.asked[part.index()].lock().await;
         if let Some((began, testimony)) = &*asked
             && *began >= after
         {
@@ -245,11 +251,11 @@ impl OwnSide {
         }
         let began = self.time.monotonic();
         let names = self.known().names.iter().cloned().collect();
-        let ballot = self.witnesses.ask(way, names).await;
-        let testimony = self.known().panel.count(way, ballot, |way| self.well_at(way), began);
+        let ballot = self.witnesses.ask(part, names).await;
+        let testimony = self.known().panel.count(part, ballot, |part| self.well_at(part), began);
         if testimony.word() == network::Word::Well {
             self.known().has_answered = true;
-            self.note_proof(way, began);
+            self.note_proof(part, began);
         }
         *asked = Some((began, testimony.clone()));
         testimony
@@ -258,7 +264,7 @@ impl OwnSide {
     /// Why the clock is known to be wrong, if it is. A certificate that was good by it says that it is right, and the store wrong.
     fn clock_fault(&self, known: &Known, now: Timestamp) -> Option<String> {
         let newest = known.newest_stamp.filter(|newest| newest.since(now) > CLOCK_BEHIND_MIN)?;
-        let is_right = known.behind_since.is_some_and(|since| self.well_at(Way::Clock) > Some(since));
+        let is_right = known.behind_since.is_some_and(|since| self.well_at(OwnPart::Clock) > Some(since));
         (!is_right).then(|| format!("the clock of this machine shows {now}, and the store has a record of {newest}"))
     }
 
@@ -282,17 +288,18 @@ impl OwnSide {
         if known.newest_stamp.is_some_and(|newest| newest.since(now.wall) > CLOCK_BEHIND_MIN) {
             known.behind_since.get_or_insert(now.monotonic);
         } else if known.behind_since.take().is_some() {
-            self.note_proof(Way::Clock, now.monotonic);
+            self.note_proof(OwnPart::Clock, now.monotonic);
         }
         if let Some(fault) = self.clock_fault(&known, now.wall) {
-            known.clock.ill(Way::Clock, &fault, Duration::ZERO, now.monotonic);
+            known.clock.ill(OwnPart::Clock, &fault, Duration::ZERO, now.monotonic);
         }
-        let well_at = |way| self.well_at(way);
+        let well_at = |part| self.well_at(part);
         let mut ask = known.network.asks(now.monotonic);
         let is_first = known.asked_first_at.map_or(ASKED_FIRST_AFTER, |at| at + ASKED_FIRST_AGAIN) <= now.monotonic;
         if is_first && !known.has_answered && ask.is_empty() {
             known.asked_first_at = Some(now.monotonic);
-            ask = vec![Way::Lookup, Way::to(Ipv4Addr::LOCALHOST.into()), Way::to(Ipv6Addr::LOCALHOST.into())];
+            ask =
+                vec![OwnPart::Lookup, OwnPart::to(Ipv4Addr::LOCALHOST.into()), OwnPart::to(Ipv6Addr::LOCALHOST.into())];
         }
         if ask.is_empty() {
             ask = known.panel.asks(well_at, now.monotonic);
@@ -304,14 +311,16 @@ impl OwnSide {
         }
     }
 
-    /// Asks the witnesses again in these ways, while something is wrong in them.
-    pub async fn ask_again(&self, ways: Vec<Way>) {
-        for way in ways {
-            let Ok(testimony) = timeout(TESTIMONY_WITHIN, self.ask(way, self.time.monotonic())).await else { continue };
+    /// Asks the witnesses again in these parts, while something is wrong in them.
+    pub async fn ask_again(&self, parts: Vec<OwnPart>) {
+        for part in parts {
+            let Ok(testimony) = timeout(TESTIMONY_WITHIN, self.ask(part, self.time.monotonic())).await else {
+                continue;
+            };
             let now = self.time.monotonic();
             let mut known = self.known();
-            if testimony.word() == network::Word::Ill && known.watch(way).is_at_fault(way) {
-                known.watch(way).ill(way, &testimony.fault(way), Duration::ZERO, now);
+            if testimony.word() == network::Word::Ill && known.watch(part).is_at_fault(part) {
+                known.watch(part).ill(part, &testimony.fault(part), Duration::ZERO, now);
             }
         }
     }
@@ -336,9 +345,9 @@ fn is_due(last: &AtomicU64, every: Duration, now: Duration) -> bool {
 }
 
 /// Where an exchange failed, as a number: by its address, or by its name where that was not looked up.
-fn place(way: Way, api: &ApiConfig, observation: &Observation) -> u64 {
+fn place(part: OwnPart, api: &ApiConfig, observation: &Observation) -> u64 {
     let mut hasher = DefaultHasher::new();
-    match network::address_of(api, observation).filter(|_| !matches!(way, Way::Lookup | Way::Proxy)) {
+    match network::address_of(api, observation).filter(|_| !matches!(part, OwnPart::Lookup | OwnPart::Proxy)) {
         Some(address) => address.hash(&mut hasher),
         None => network::host_of(&api.url).hash(&mut hasher),
     }

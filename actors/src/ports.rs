@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::history::{HistoryItem, HistorySlot, Series};
-use api_health_core::network::{Ballot, Way};
+use api_health_core::network::{Ballot, OwnPart};
 use api_health_core::{Alert, ApiConfig, ApiId, ApiState, ConfigFault, Heartbeat, Observation, Timestamp};
 
 pub use api_health_core::store::{CommitError, CommitLimits, StateWrite, StoreError};
@@ -27,16 +27,16 @@ pub trait Clock: Send + Sync {
 
 /// Those who can say whether our own side is well, when something failed that may be due to it.
 pub trait Witnesses: Send + Sync {
-    /// Asks all that can say something in this way, side by side, and comes back within
+    /// Asks all that can say something in this part, side by side, and comes back within
     /// [`ASKED_WITHIN`](crate::own_side::ASKED_WITHIN). A witness is called the same each time. `names` were looked up well a moment ago.
-    fn ask(&self, way: Way, names: Vec<String>) -> LocalBoxFuture<'_, Ballot>;
+    fn ask(&self, part: OwnPart, names: Vec<String>) -> LocalBoxFuture<'_, Ballot>;
 }
 
 /// There are none.
 pub struct NoWitnesses;
 
 impl Witnesses for NoWitnesses {
-    fn ask(&self, _: Way, _: Vec<String>) -> LocalBoxFuture<'_, Ballot> {
+    fn ask(&self, _: OwnPart, _: Vec<String>) -> LocalBoxFuture<'_, Ballot> {
         Box::pin(std::future::ready(Ballot::new()))
     }
 }

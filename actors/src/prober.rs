@@ -261,14 +261,14 @@ impl Prober {
         if !self.is_once && !self.stopping {
             self.arm_by_schedule(now, ctx);
         }
-        let Some(way) = self.context.own_side.saw(&api, &observation, now.monotonic) else {
+        let Some(part) = self.context.own_side.saw(&api, &observation, now.monotonic) else {
             let outcome = network::judge(&api, &observation, &Testimony::default());
             return self.on_judged(api, outcome, ForRecheck { waited: Duration::ZERO, patience }, ctx);
         };
         self.judging = true;
         let own_side = Arc::clone(&self.context.own_side);
         let judging = async move {
-            let testimony = own_side.testimony(way, &api, &observation, now.monotonic).await;
+            let testimony = own_side.testimony(part, &api, &observation, now.monotonic).await;
             (network::judge(&api, &observation, &testimony), api)
         };
         ctx.spawn(judging.into_actor(self).map(move |(outcome, api), prober, ctx| {

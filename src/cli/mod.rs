@@ -32,10 +32,12 @@ mod wrap;
 use std::path::Path;
 
 use api_health_core::ConfigFault;
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use crate::app::{App, AppError};
 use crate::configs::schema;
+use crate::configs::values::{ValueFault, quote};
 use crate::environment;
 use crate::exit::Exit;
 use crate::notify::kinds::KINDS;
@@ -59,7 +61,16 @@ fn parse_and_dispatch() -> Exit {
         Err(error) => {
             // Help and version are asked for, and go to standard output; anything else is a fault of the command line.
             let exit = if error.use_stderr() { Exit::BadConfiguration } else { Exit::Ok };
-            let _ = error.print();
+            // The library does not say which of them it is. A path may be of any bytes, so the last one is the likelier.
+            let unread = std::env::args_os().enumerate().rfind(|(_, word)| word.to_str().is_none());
+            match unread.filter(|_| error.kind() == ErrorKind::InvalidUtf8) {
+                Some((place, word)) => {
+                    let what = quote(&word.to_string_lossy());
+                    let fault = ValueFault::new(what, "is not UTF-8", "it in UTF-8");
+                    report(&AppError::Configuration(vec![fault.at(format!("command line, argument {place}"))]));
+                }
+                None => out::say(&error),
+            }
             return exit;
         }
     };

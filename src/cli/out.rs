@@ -89,12 +89,16 @@ impl Out {
         self.terminal
     }
 
-    /// Makes a terminal empty, and begins at its top.
+    /// Makes a terminal empty, and begins at its top; one that cannot is given a line that parts what comes from what was.
     ///
     /// # Errors
     /// As [`Out::print`].
     pub(super) fn clear(&self) -> Result<(), AppError> {
-        if self.terminal { self.write("\u{1b}[H\u{1b}[2J") } else { Ok(()) }
+        match (self.terminal, is_no_dumb_terminal()) {
+            (true, true) => self.write("\u{1b}[H\u{1b}[2J"),
+            (true, false) => self.write("\n"),
+            (false, _) => Ok(()),
+        }
     }
 
     /// Writes what a program is to read, byte by byte; on a terminal as [`Out::print`] does.
@@ -170,6 +174,25 @@ pub(super) fn colour(when: When, stream: &impl IsTerminal) -> bool {
         When::Never => false,
         When::Auto => stream.is_terminal() && is_no_dumb_terminal() && !no_colour(),
     }
+}
+
+/// Says what the reader of the command line has to say: a help text that was asked for, or a fault. What `--color` stands beside it
+/// is found here, since nobody else has read it. A reader that has gone does not care.
+pub(super) fn say(answer: &clap::Error) {
+    let words: Vec<_> = std::env::args_os().filter_map(|word| word.into_string().ok()).collect();
+    let values =
+        words.iter().zip(words.iter().skip(1)).filter(|(name, _)| *name == "--color").map(|(_, value)| &**value);
+    let asked = values.chain(words.iter().filter_map(|word| word.strip_prefix("--color="))).last();
+    let when = asked.and_then(|value| When::from_str(value, false).ok()).unwrap_or(When::Auto);
+    let text = |in_colour: bool| match answer.render() {
+        text if in_colour => text.ansi().to_string(),
+        text => text.to_string(),
+    };
+    let (mut stdout, mut stderr) = (std::io::stdout(), std::io::stderr());
+    let _ = match answer.use_stderr() {
+        true => stderr.write_all(text(colour(when, &stderr)).as_bytes()),
+        false => stdout.write_all(text(colour(when, &stdout)).as_bytes()),
+    };
 }
 
 /// The columns of a terminal.

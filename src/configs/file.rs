@@ -23,6 +23,9 @@ pub const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// What to do with a file that is too long.
 const SEVERAL: &str = "several shorter files: file below [apis] takes a list of them, or their folder, and apis import takes one after the other";
 
+/// What a file is expected to be, in what is to be written in place of one that is not there.
+const OF_APIS: &str = "a file with an [[api]] table for each API";
+
 /// The one key of the top level.
 const KEY: &str = "api";
 
@@ -50,9 +53,7 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>, SourceError> {
         Ok(bytes)
     };
     let bytes = open().map_err(|error| match error.kind() {
-        ErrorKind::NotFound => {
-            refuse("is not there".into(), "the path of a file with an [[api]] table for each API, or make that file")
-        }
+        ErrorKind::NotFound => refuse("is not there".into(), &format!("the path of {OF_APIS}, or make that file")),
         ErrorKind::PermissionDenied => refuse("may not be read by this user".into(), "it readable (chmod, chown)"),
         ErrorKind::IsADirectory => refuse("is a folder".into(), "the path of a file"),
         _ => SourceError::Unavailable(format!("{name}: cannot be read: {error}")),
@@ -61,6 +62,12 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>, SourceError> {
         return Err(refuse(format!("is longer than {FILE_BYTES_MAX} bytes"), SEVERAL));
     }
     Ok(bytes)
+}
+
+/// The same fault of a file that is none of APIs but `what`.
+pub fn of_another_kind(fault: ConfigFault, what: &str) -> ConfigFault {
+    let remedy = if fault.remedy == SEVERAL { "a shorter one".into() } else { fault.remedy.replace(OF_APIS, what) };
+    ConfigFault { remedy, ..fault }
 }
 
 /// Reads the text of a file that is read again and again, and so must be a regular file: opening a pipe could block

@@ -32,7 +32,7 @@ pub const REQUEST_WITHIN: Duration = Duration::from_secs(5);
 /// What a daemon answers. An error is one sentence for the person who asked.
 pub trait Daemon {
     /// Which process this is.
-    fn who(&self) -> Who;
+    fn who(&self) -> LocalBoxFuture<'_, Who>;
 
     /// The settings in force, as `settings show --json` prints them: secrets are masked.
     fn settings(&self) -> Value;

@@ -109,6 +109,9 @@ pub struct Who {
     pub store: String,
     /// The folder that relative paths in its settings begin at.
     pub folder: String,
+    /// Why its decisions are not stored, if they are not.
+    #[serde(default)]
+    pub unstored: Option<String>,
 }
 
 /// What a reload came to.

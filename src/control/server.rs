@@ -109,7 +109,7 @@ async fn answer(daemon: &dyn Daemon, request: Request) -> Answer {
     let within = answer_within(&request);
     let answer = async {
         Ok(match request {
-            Request::Who => Answer::Who(daemon.who()),
+            Request::Who => Answer::Who(daemon.who().await),
             Request::Settings => Answer::Settings { settings: daemon.settings() },
             Request::Reload => Answer::Reload(daemon.reload().await?),
             Request::Retry { alerts } => Answer::Retry { alerts: daemon.retry(alerts).await? },

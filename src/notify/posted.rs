@@ -37,7 +37,7 @@ mod words;
 pub use crate::retry_after::RETRY_AFTER_MAX;
 use redact::Redactor;
 pub use template::TEMPLATE_BYTES_MAX;
-use words::Told;
+use words::Alerts;
 
 /// How much is read of the answer of a receiver that may say anything. A refusal is short; what is longer is none.
 const ANSWER_BYTES_MAX: usize = 4 * 1024;
@@ -87,10 +87,10 @@ impl PostedNotifier {
         Self { receiver: self.receiver.by(read_again), ..self }
     }
 
-    async fn post(&self, told: Told<'_>) -> Result<(), NotifyError> {
+    async fn post(&self, alerts: Alerts<'_>) -> Result<(), NotifyError> {
         let receiver = self.receiver.now(|settings| Receiver::new(settings.clone())).await;
         let Receiver { settings, posting, .. } = &*receiver;
-        let request = request::request(settings, posting, told, &self.environment, self.clock.now());
+        let request = request::request(settings, posting, alerts, &self.environment, self.clock.now());
         let request = request.map_err(|fault| answer::unmade(&fault, &receiver))?;
         match self.client.status_first(&request).await {
             Ok(reply) => answer::classify_response(&reply, &receiver, self.clock.now()),
@@ -102,7 +102,7 @@ impl PostedNotifier {
 impl Receiver {
     fn new(settings: ChannelSettings) -> Result<Self, String> {
         if let Some(fault) = check::faults(&settings).into_iter().next() {
-            return Err(fault.told(&settings));
+            return Err(fault.text(&settings));
         }
         let posting = settings.kind.posting.as_ref().ok_or("this kind is not posted to")?;
         // It was checked.
@@ -124,7 +124,7 @@ impl Notifier for PostedNotifier {
     }
 
     fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
-        Box::pin(async move { self.post(Told::One(&alert)).await })
+        Box::pin(async move { self.post(Alerts::One(&alert)).await })
     }
 
     fn digests(&self) -> Option<&dyn NotifierOfMany> {
@@ -134,7 +134,7 @@ impl Notifier for PostedNotifier {
 
 impl NotifierOfMany for PostedNotifier {
     fn deliver_digest(&self, alerts: Vec<Arc<Alert>>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
-        Box::pin(async move { self.post(Told::Many(&alerts)).await })
+        Box::pin(async move { self.post(Alerts::Many(&alerts)).await })
     }
 }
 

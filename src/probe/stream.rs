@@ -12,6 +12,7 @@ pub(super) fn is_endless(head: &Head) -> bool {
     let begins_with = |start: &[u8]| essence.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start));
     essence.eq_ignore_ascii_case(b"text/event-stream")
         || essence.eq_ignore_ascii_case(b"multipart/x-mixed-replace")
+        || essence.eq_ignore_ascii_case(b"application/ogg") // as Icecast calls radio in Ogg
         || begins_with(b"audio/")
         || begins_with(b"video/")
 }
@@ -32,6 +33,7 @@ mod tests {
             "Text/Event-Stream; charset=utf-8",
             "multipart/x-mixed-replace;boundary=x",
             "audio/mpeg",
+            "application/ogg",
             "video/mp4",
         ] {
             assert!(head(kind, Framing::Chunked) && head(kind, Framing::UntilClose), "{kind}");

@@ -35,6 +35,9 @@ const PRESENTED_NAMES_MAX: usize = 5;
 const WE_SPEAK: &str = "api-health has TLS 1.3, and TLS 1.2 with the cipher suites of ECDHE with AES-GCM or ChaCha20-Poly1305; other \
                         clients may connect";
 
+/// Of such a key the library says that the signature is wrong.
+pub(super) const TOO_SHORT: &str = "has too short a key (RSA of fewer than 2048 bits)";
+
 /// Why a server that wants one sends us away.
 pub(super) const CLIENT_CERTIFICATE: &str =
     "the server wants a client certificate, and this API has none to show (client_certificate, client_key)";
@@ -87,6 +90,7 @@ pub(super) async fn handshake(
     trace: &Trace,
 ) -> Result<TlsStream<TcpStream>, Failure> {
     let asked_for = name.clone();
+    trace.set_client_certificate(config.client_auth_cert_resolver.has_certs());
     let mut connecting = TlsConnector::from(Arc::clone(config)).connect(name, stream);
     let connected = poll_fn(|cx| {
         WANTED.set(false);
@@ -165,7 +169,9 @@ fn tls_failure(error: &Error, asked_for: &ServerName<'_>, trace: &Trace) -> Fail
 /// Why TLS failed, as the rest of a sentence.
 pub(super) fn words(error: &Error, trace: &Trace) -> String {
     match error {
-        Error::AlertReceived(alert) => of_alert(*alert, trace.wants_client_certificate()),
+        Error::AlertReceived(alert) => {
+            of_alert(*alert, trace.wants_client_certificate(), trace.has_client_certificate())
+        }
         Error::PeerIncompatible(why) => {
             format!(
                 "the server and api-health have no TLS in common ({}): {WE_SPEAK}",
@@ -199,7 +205,7 @@ pub(super) const NO_PROTOCOL: &str =
     "the server takes neither HTTP/1.1 nor HTTP/2, which is all that api-health speaks; other clients may connect";
 
 /// An alert is all that the server says of why it broke off.
-fn of_alert(alert: AlertDescription, certificate_wanted: bool) -> String {
+fn of_alert(alert: AlertDescription, certificate_wanted: bool, has_certificate: bool) -> String {
     use AlertDescription as Alert;
     let name = plain::words(&format!("{alert:?}"));
     match alert {
@@ -218,13 +224,17 @@ fn of_alert(alert: AlertDescription, certificate_wanted: bool) -> String {
             "the server broke it off (its alert: {name}), most often since it and the client have no version or cipher suite in \
              common: {WE_SPEAK}"
         ),
-        // Nobody else has shown one.
+        // Without one, it is about another one, as an inspecting firewall tells of that of the server behind it.
         Alert::BadCertificate
         | Alert::CertificateUnknown
         | Alert::CertificateExpired
         | Alert::CertificateRevoked
         | Alert::UnsupportedCertificate
-        | Alert::UnknownCA => format!("the server refused the client certificate of this API (its alert: {name})"),
+        | Alert::UnknownCA
+            if has_certificate =>
+        {
+            format!("the server refused the client certificate of this API (its alert: {name})")
+        }
         Alert::UnrecognisedName => "the server has no site of the name that was asked for".into(),
         Alert::NoApplicationProtocol => NO_PROTOCOL.into(),
         _ => format!("the server broke it off (its alert: {name})"),
@@ -253,7 +263,7 @@ fn certificate_fault(error: &CertificateError, asked_for: &ServerName<'_>) -> Ce
         }
         CertificateError::Revoked => CertificateFault::Revoked,
         CertificateError::BadSignature => {
-            CertificateFault::Other("its signature is not that of the authority that it names".into())
+            CertificateFault::Other(format!("its signature is not that of the authority that it names, or that {TOO_SHORT}"))
         }
         CertificateError::BadEncoding => CertificateFault::Other("it is damaged".into()),
         CertificateError::UnhandledCriticalExtension => {

@@ -28,6 +28,7 @@ pub(super) struct Trace {
     failure: RefCell<Option<Failure>>,
     deadline: Instant,
     client_certificate_wanted: Cell<bool>,
+    has_client_certificate: Cell<bool>,
     addresses: RefCell<Vec<SocketAddr>>,
     certificate: RefCell<Option<Vec<u8>>>,
     tls: Cell<Option<TlsVersion>>,
@@ -66,6 +67,7 @@ impl Trace {
             failure: RefCell::default(),
             deadline,
             client_certificate_wanted: Cell::default(),
+            has_client_certificate: Cell::default(),
             addresses: RefCell::default(),
             certificate: RefCell::default(),
             tls: Cell::default(),
@@ -157,6 +159,15 @@ impl Trace {
 
     pub(super) fn wants_client_certificate(&self) -> bool {
         self.client_certificate_wanted.get()
+    }
+
+    /// Whether there is one to show in the handshake that begins.
+    pub(super) fn set_client_certificate(&self, is_there: bool) {
+        self.has_client_certificate.set(is_there);
+    }
+
+    pub(super) fn has_client_certificate(&self) -> bool {
+        self.has_client_certificate.get()
     }
 
     /// The handshake is over: what was agreed upon, and how long the server's certificate is good, and when it or another one that it showed

@@ -16,7 +16,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
 
 use super::certificate::{Facts, name};
-use super::tls::{note_refused, timestamp};
+use super::tls::{TOO_SHORT, note_refused, timestamp};
 
 /// Goes by the roots that were good when it was made.
 pub(super) struct Verifier {
@@ -158,7 +158,7 @@ impl ServerCertVerifier for Verifier {
         shown: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.any()?.verify_tls12_signature(message, shown, signature)
+        self.any()?.verify_tls12_signature(message, shown, signature).map_err(of_handshake)
     }
 
     fn verify_tls13_signature(
@@ -167,12 +167,21 @@ impl ServerCertVerifier for Verifier {
         shown: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.any()?.verify_tls13_signature(message, shown, signature)
+        self.any()?.verify_tls13_signature(message, shown, signature).map_err(of_handshake)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.any().map(ServerCertVerifier::supported_verify_schemes).unwrap_or_default()
     }
+}
+
+/// A signature of the server's own key is another matter than that of an authority.
+fn of_handshake(error: Error) -> Error {
+    if !matches!(error, Error::InvalidCertificate(CertificateError::BadSignature)) {
+        return error;
+    }
+    let fault = CertificateFault::Other(format!("it {TOO_SHORT}, or the server has another one"));
+    CertificateError::Other(OtherError(Arc::new(Judged(fault)))).into()
 }
 
 impl fmt::Debug for Verifier {
@@ -187,4 +196,21 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
 
 fn hash(certificate: &[u8]) -> Option<[u8; 32]> {
     digest(&SHA256, certificate).as_ref().try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_signature_of_the_server_is_not_laid_on_an_authority() {
+        let Error::InvalidCertificate(CertificateError::Other(other)) =
+            of_handshake(CertificateError::BadSignature.into())
+        else {
+            panic!("it has no words")
+        };
+        assert!(other.to_string().contains("it has too short a key"), "{other}");
+        let other = Error::General("x".into());
+        assert_eq!(of_handshake(other.clone()), other);
+    }
 }

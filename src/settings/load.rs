@@ -73,10 +73,10 @@ pub fn reload(
     load(file, folder, env)
 }
 
-/// The file that is read.
+/// The file that is read. A link that leads nowhere is there, and a fault: whoever laid it means other settings than the defaults.
 fn found(file: Option<&Path>, folder: &Path) -> Option<PathBuf> {
     let usual = folder.join(FILE_NAME);
-    file.map(Path::to_owned).or_else(|| usual.exists().then_some(usual))
+    file.map(Path::to_owned).or_else(|| usual.symlink_metadata().is_ok().then_some(usual))
 }
 
 /// What [`load`] does, for a build with or without AWS.

@@ -11,7 +11,7 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::keys::KEYS;
 use crate::configs::field::About;
-use crate::configs::file::{read_text, syntax_fault};
+use crate::configs::file::{of_another_kind, read_text, syntax_fault};
 use crate::configs::nearest::nearest;
 use crate::configs::toml_text::{self, Document, start, to_json};
 use crate::configs::values::{ValueFault, bounded, quote, sort_of};
@@ -56,10 +56,7 @@ impl RawFile {
     pub(super) fn read(path: &Path) -> Result<Self, Vec<ConfigFault>> {
         match read_text(path) {
             Ok(text) => Self::parse(path, &text),
-            Err(SourceError::Misconfigured(fault)) => Err(vec![ConfigFault {
-                remedy: fault.remedy.replace("a file with an [[api]] table for each API", "your settings file"),
-                ..fault
-            }]),
+            Err(SourceError::Misconfigured(fault)) => Err(vec![of_another_kind(fault, "your settings file")]),
             Err(SourceError::Unavailable(why)) => {
                 let fault =
                     ValueFault::new("the file", format!("cannot be read now ({why})"), "another path, or try again");

@@ -14,7 +14,8 @@ pub(crate) fn classify(file: &SqliteFile, error: &rusqlite::Error) -> Fault {
         |what: &str, remedy: &str| Fault::Person { place: file.name(), what: what.into(), remedy: remedy.into() };
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            Fault::Wait { place: file.name(), what: "is locked by another program".into() }
+            let who = format!("`fuser {}` names it", file.path().display());
+            Fault::Wait { place: file.name(), what: format!("is locked by another program; {who}") }
         }
         Some(ErrorCode::SystemIoFailure) => {
             Fault::Wait { place: file.name(), what: format!("could not be read or written: {}", message(error)) }

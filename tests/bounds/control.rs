@@ -25,15 +25,17 @@ const CONNECTIONS: usize = 8;
 struct Slow;
 
 impl Daemon for Slow {
-    fn who(&self) -> Who {
-        Who {
+    fn who(&self) -> LocalBoxFuture<'_, Who> {
+        let who = Who {
             pid: 7,
             version: "1".into(),
             since: String::new(),
             instance: String::new(),
             store: "the store".into(),
             folder: "/".into(),
-        }
+            unstored: None,
+        };
+        ready(who).boxed_local()
     }
 
     fn settings(&self) -> Value {

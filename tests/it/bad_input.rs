@@ -97,4 +97,9 @@ fn a_file_that_cannot_be_read_says_what_to_do() {
     assert!(file::read_text(&gone).unwrap_err().to_string().contains("is longer than 16777216 bytes"));
     let missing = load::load(Some(&folder.path().join("none.toml")), Path::new(""), &|_| None).unwrap_err();
     assert!(missing[0].to_string().ends_with("write the path of your settings file, or make that file"), "{missing:?}");
+    let long = load::load(Some(&gone), Path::new(""), &|_| None).unwrap_err();
+    assert!(long[0].to_string().ends_with("is longer than 16777216 bytes; write a shorter one"), "{long:?}");
+    std::os::unix::fs::symlink("nowhere", folder.path().join(load::FILE_NAME)).unwrap();
+    let leads_nowhere = load::load(None, folder.path(), &|_| None).unwrap_err();
+    assert_eq!(leads_nowhere[0].what, "the file", "{leads_nowhere:?}");
 }

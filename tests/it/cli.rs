@@ -1,6 +1,8 @@
 //! The command line from outside: help, completions, man page, pipes, colour, settings.
 
+use std::ffi::OsStr;
 use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -150,6 +152,19 @@ fn a_bad_command_line_is_refused_with_64() {
         let ran = place.run(args);
         assert_eq!((ran.code, ran.out.as_str()), (64, ""), "{args:?}");
         assert!(ran.err.contains("Usage") || ran.err.contains("--help"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn an_argument_that_is_not_utf8_is_named() {
+    let place = Place::new();
+    for args in [&["apis", "show"][..], &["--color", "never", "probe"]] {
+        let ran = finish(place.command(args).arg(OsStr::from_bytes(b"caf\xe9")));
+        let said = format!(
+            "error: command line, argument {}: \"caf\u{fffd}\" is not UTF-8; write it in UTF-8\n",
+            args.len() + 1
+        );
+        assert_eq!((ran.code, ran.err), (64, said));
     }
 }
 

@@ -237,6 +237,23 @@ fn a_daemon_that_watches_is_named_and_not_disturbed() {
 }
 
 #[test]
+fn a_daemon_that_stores_nothing_is_a_fault() {
+    let server = crate::support::http::Server::start();
+    let home = Home::empty();
+    home.write("api-health.toml", "[store]\ncheckpoint_seconds = 1\n[probe]\ninterval_seconds = 1\n");
+    let _daemon = home.start(&["run", &server.url("/")]);
+    crate::daemon::wait_for("a first state", crate::daemon::SOON, || (!home.states().is_empty()).then_some(()));
+    std::fs::remove_file(home.database()).unwrap();
+    let what = crate::daemon::wait_for("a fault", crate::daemon::SOON, || {
+        let ended = home.start(&["doctor", "--json"]).wait(crate::daemon::SOON);
+        let found = Found::new(ended.code.unwrap(), &ended.output);
+        let fault = found.all("daemon").into_iter().find(|(result, ..)| *result == "fault");
+        fault.map(|(_, what, _)| (found.code, what.to_owned()))
+    });
+    assert_eq!(what, (69, "it stores nothing: the store takes no writes".to_owned()));
+}
+
+#[test]
 fn damaged_records_refused_rows_and_hosts_without_an_address_are_counted() {
     let place = Place::new();
     place.ok(&["apis", "add", "--url", "http://no-such-host.invalid/", "--id", "lost"]);

@@ -86,6 +86,20 @@ fn colours_are_for_terminals_that_have_some() {
     assert!(status("TERM", "xterm"));
     assert!(!status("TERM", "dumb") && !status("TERM", "") && !status("NO_COLOR", "1"));
     assert!(status("NO_COLOR", ""), "an empty one is none");
+    for words in [&["--help"][..], &["nonsense"], &["apis", "add", "--help"]] {
+        let has_colour = |term: &str, when: &str| {
+            let mut command = place.command(&["--color", when]);
+            command.args(words).env("TERM", term);
+            seen(command, 80).contains('\u{1b}')
+        };
+        assert!(has_colour("xterm", "auto") && has_colour("dumb", "always"), "{words:?}");
+        assert!(!has_colour("xterm", "never") && !has_colour("", "auto"), "{words:?}");
+    }
+    // One without an escape in it all shows each picture below the one before.
+    let mut watch = place.program(Path::new("timeout"), &["3", env!("CARGO_BIN_EXE_api-health"), "status", "--watch"]);
+    watch.env("TERM", "dumb");
+    let shown = seen(watch, 80);
+    assert!(shown.contains("2 down") && !shown.contains('\u{1b}'), "{shown:?}");
 }
 
 #[test]

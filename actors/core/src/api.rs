@@ -16,7 +16,7 @@ use crate::status_set::StatusSet;
 
 pub use crate::api_id::ApiId;
 
-/// Nothing is told as unclear sooner than this, unless its row says so.
+/// Nothing is alerted as unclear sooner than this, unless its row says so.
 pub const UNCLEAR_AFTER_MIN: Duration = Duration::from_secs(300);
 
 /// The HTTP methods that a probe may use.
@@ -125,7 +125,7 @@ pub struct ApiConfig {
     pub expected_status: StatusSet,
     /// What is expected beyond the status; all of it has to hold. Shared, since thousands of rows often expect the same.
     pub assertions: Vec<Arc<Assertion>>,
-    /// It is told when its certificate ends in so many days. Shared, like what is told of it.
+    /// It is alerted when its certificate ends in so many days. Shared as well.
     pub certificate_days: Arc<[u16]>,
     /// Bound on the whole exchange, from name resolution to the last byte.
     pub timeout: Duration,
@@ -147,17 +147,17 @@ pub struct ApiConfig {
     pub success_threshold: u32,
     /// How soon a suspect is probed again.
     pub recheck: Duration,
-    /// How long nothing can be told of it before that is told; `None`: three of its intervals, and [`UNCLEAR_AFTER_MIN`] at least.
+    /// How long it cannot be judged before that is alerted; `None`: three of its intervals, and [`UNCLEAR_AFTER_MIN`] at least.
     pub unclear_after: Option<Duration>,
     /// Free words for people and filters.
     pub tags: Vec<String>,
     /// It stands on the public page, by its name alone.
     pub public: bool,
-    /// When its alerts are held, or told again. Shared, since nearly all rows have the same.
+    /// When its alerts are held, or repeated. Shared, since nearly all rows have the same.
     pub alerting: Arc<Alerting>,
 }
 
-/// When alerts of an API are held, or told again.
+/// When alerts of an API are held, or repeated.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Alerting {
     /// Its maintenance windows.
@@ -286,7 +286,7 @@ impl ApiConfig {
         patient_wait(patience, &self.api_id).min(self.schedule.shortest_gap_from(now))
     }
 
-    /// How long nothing can be told of it before that is told, from `now` on.
+    /// How long it cannot be judged before that is alerted, from `now` on.
     pub fn unclear_after(&self, now: Moment) -> Duration {
         let intervals = || self.schedule.shortest_gap_from(now).saturating_mul(3).max(UNCLEAR_AFTER_MIN);
         self.unclear_after.unwrap_or_else(intervals)

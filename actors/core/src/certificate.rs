@@ -1,4 +1,4 @@
-//! How long a certificate is still good, and when that is told: an advisory, which changes no status.
+//! How long a certificate is still good, and when that is alerted: an advisory, which changes no status.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::time::Timestamp;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// An API without thresholds of its own is told of so many days before its certificate ends.
+/// An API without thresholds of its own is alerted so many days before its certificate ends.
 pub const DEFAULT_DAYS: [u16; 2] = [14, 3];
 
 /// From when to when a certificate is good.

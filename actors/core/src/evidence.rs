@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::api::ApiConfig;
-use crate::masking::Masking;
+use crate::masking::{Masking, without_queries};
 use crate::network::Testimony;
 use crate::observation::{Answer, Observation, PhaseTimes};
 use crate::text;
@@ -87,7 +87,7 @@ impl Evidence {
         let masking = if seen.status_line.is_empty() { Masking::default() } else { Masking::of(config) };
         let shown = |raw: &[u8], is_cut: bool, bytes_max: usize| {
             let open = masking.hide(raw, is_cut);
-            let line = text::line(&String::from_utf8_lossy(&open), bytes_max + 1);
+            let line = text::line(&without_queries(&String::from_utf8_lossy(&open)), bytes_max + 1);
             Some(text::within(line, bytes_max)).filter(|line| !line.is_empty())
         };
         let name = |name: &str| text::within(text::line(name, NAME_BYTES_MAX + 1), NAME_BYTES_MAX);
@@ -215,13 +215,13 @@ mod tests {
         let seen = Seen {
             addresses: (1..=8).map(|n| IpAddr::from([10, 0, 0, n])).collect(),
             status_line: b"HTTP/1.1 503 No \x1b[31mhunter22".to_vec(),
-            body_start: b"<h1>\r\n\tdown\xff\xe2\x80\xaehunter22</h1> hunt".to_vec(),
+            body_start: b"<h1>\r\n\tdown\xff\xe2\x80\xaehunter22</h1> /x?t=1 hunt".to_vec(),
             body_goes_on: true,
             certificate: None,
         };
         let mut evidence = Evidence::of(&api, &observation(), &seen);
         assert_eq!(evidence.status_line.as_deref(), Some("HTTP/1.1 503 No \u{fffd}[31m***"));
-        assert_eq!(evidence.body_start.as_deref(), Some("<h1> down\u{fffd}\u{fffd}***</h1> ***"));
+        assert_eq!(evidence.body_start.as_deref(), Some("<h1> down\u{fffd}\u{fffd}***</h1> /x?*** ***"));
         assert_eq!((evidence.addresses.len(), evidence.more_addresses), (6, 2));
         assert_eq!(evidence.phases.connect, Some(Duration::from_micros(1_234)));
         let many = (0..5).map(|n| format!("w{n}")).collect();

@@ -114,6 +114,31 @@ impl<'a> Masking<'a> {
     }
 }
 
+/// `text` without what stands behind the path of an address, and before its `@`: there often is a signature or a token that opens a door
+/// to whoever reads it, as where the body of a redirect repeats where it leads.
+pub fn without_queries(text: &str) -> String {
+    let is_between = |c: char| c.is_whitespace() || c.is_control() || "\"'`<>".contains(c);
+    text.split_inclusive(is_between)
+        .map(|word| {
+            let (word, sign) = match word.chars().next_back().filter(|c| is_between(*c)) {
+                Some(sign) => word.split_at(word.len() - sign.len_utf8()),
+                None => (word, ""),
+            };
+            let end = word.find(['?', '#']).filter(|at| {
+                let rest = &word[at + 1..];
+                !rest.is_empty() && (word[..*at].contains('/') || rest.contains('='))
+            });
+            let (open, mask) = end.map_or((word, ""), |at| (&word[..=at], "***"));
+            let host = open.find("://").map_or(open.len(), |at| at + 3);
+            let path = open[host..].find(['/', '?', '#']).map_or(open.len(), |at| host + at);
+            match open[host..path].rfind('@') {
+                Some(at) => format!("{}***{}{mask}{sign}", &open[..host], &open[host + at..]),
+                None => format!("{open}{mask}{sign}"),
+            }
+        })
+        .collect()
+}
+
 /// How else a server may write `secret`: percent-encoded or not, as in a string of JSON, as in HTML.
 fn forms(secret: &str) -> Vec<Vec<u8>> {
     let mut forms = Vec::new();
@@ -170,6 +195,25 @@ mod tests {
             body: body.map(Secret::new),
             url: url.into(),
             ..crate::state::tests_support::config()
+        }
+    }
+
+    #[test]
+    fn what_stands_behind_an_address_in_a_text_is_hidden() {
+        for (text, shown) in [
+            ("<a href=\"https://s.test/x?Sig=1&amp;b=2\">here</a>", "<a href=\"https://s.test/x?***\">here</a>"),
+            (r#"{"url":"https:\/\/s.test\/x?sig=1\u0026b=2"}"#, r#"{"url":"https:\/\/s.test\/x?***"}"#),
+            ("Found. Redirecting to /cb?code=1#t=2 now", "Found. Redirecting to /cb?*** now"),
+            ("/reset?0123456789", "/reset?***"),
+            ("login?next=1 x#id_token=1", "login?*** x#***"),
+            ("cannot reach postgres://user:p@ss@db/x", "cannot reach postgres://***@db/x"),
+        ] {
+            assert_eq!(without_queries(text), shown);
+        }
+        for open in
+            ["", "is it up? yes", "<?xml version=\"1.0\"?>", "color:#fff; it&#39;s", "a@b.test", "/docs?", "a/b@c"]
+        {
+            assert_eq!(without_queries(open), open);
         }
     }
 

@@ -325,7 +325,7 @@ impl fmt::Display for CertificateFault {
             Self::NotYetValid { not_before: Some(t) } => write!(f, "certificate not valid before {t}"),
             Self::NotYetValid { not_before: None } => f.write_str("certificate not yet valid"),
             Self::WrongName { expected, presented } if presented.is_empty() => {
-                write!(f, "certificate is not for {expected}")
+                write!(f, "certificate is not for {expected}: it has no subject alternative names, which alone count")
             }
             Self::WrongName { expected, presented } => {
                 write!(f, "certificate is not for {expected} but for {}", presented.join(", "))
@@ -526,6 +526,10 @@ mod tests {
                     presented: vec!["b.test".into(), "c.test".into()],
                 }),
                 "certificate is not for a.test but for b.test, c.test",
+            ),
+            (
+                Failure::Certificate(CertificateFault::WrongName { expected: "a.test".into(), presented: vec![] }),
+                "certificate is not for a.test: it has no subject alternative names, which alone count",
             ),
         ] {
             assert_eq!(failure.to_string(), words);

@@ -97,7 +97,7 @@ impl Condition {
     }
 }
 
-/// Something that is told of an API, or of the monitor, beside a status.
+/// Something that is alerted of an API, or of the monitor, beside a status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     pub since: Timestamp,
@@ -115,9 +115,9 @@ impl Trouble {
 pub struct Beside {
     /// Why it is not probed, where its prober was given up.
     pub not_probed: Option<Trouble>,
-    /// Since when and why nothing can be told of it, where that is told.
+    /// Since when and why it cannot be judged, where that is alerted.
     pub unclear: Option<Trouble>,
-    /// Since when and why it is told that its certificate ends soon.
+    /// Since when and why it is alerted that its certificate ends soon.
     pub certificate: Option<Trouble>,
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_core::network::{self, Ballot, Blame, Crowd, Family, Panel, Testimony, Vote, Way, Word, Zone};
+use api_health_core::network::{self, Ballot, Blame, Crowd, Family, OwnPart, Panel, Testimony, Vote, Word, Zone};
 use api_health_core::observation::LocalFault;
 use api_health_core::{Answer, ApiConfig, ApiId, Failure, Observation, PhaseTimes, Schedule, Timestamp, Verdict};
 use proptest::prelude::*;
@@ -80,7 +80,7 @@ fn a_loopback_target_is_never_our_networks_fault_and_a_failure_that_proves_an_an
             other => other.clone(),
         };
         let blamed = network::blame(&at_home(&row.sample), Some(here));
-        assert!(!matches!(blamed, Blame::Doubtful(Way::Connection(..))), "{}: {blamed:?}", row.what);
+        assert!(!matches!(blamed, Blame::Doubtful(OwnPart::Connection(..))), "{}: {blamed:?}", row.what);
     }
 }
 
@@ -107,16 +107,16 @@ fn the_host_and_the_zone_of_an_address_are_found() {
 
 #[test]
 fn a_neighbour_says_nothing_of_the_internet_and_one_family_nothing_of_the_other() {
-    let way = |family, zone| Way::Connection(family, zone);
+    let part = |family, zone| OwnPart::Connection(family, zone);
     let (v4, v6) = (Family::Ipv4, Family::Ipv6);
-    assert!(way(v4, Zone::Near).is_vouched_for_by(way(v4, Zone::Far)));
-    assert!(!way(v4, Zone::Far).is_vouched_for_by(way(v4, Zone::Near)));
-    assert!(!way(v6, Zone::Far).is_vouched_for_by(way(v4, Zone::Far)));
-    for sign in Way::ALL {
-        let is_connection = matches!(sign, Way::Connection(..));
-        assert_eq!(Way::NETWORK.is_vouched_for_by(sign), is_connection, "{sign:?}");
-        assert_eq!(Way::Lookup.is_vouched_for_by(sign), sign == Way::Lookup, "{sign:?}");
-        assert_eq!(Way::ALL[sign.index()], sign);
+    assert!(part(v4, Zone::Near).is_vouched_for_by(part(v4, Zone::Far)));
+    assert!(!part(v4, Zone::Far).is_vouched_for_by(part(v4, Zone::Near)));
+    assert!(!part(v6, Zone::Far).is_vouched_for_by(part(v4, Zone::Far)));
+    for proof in OwnPart::ALL {
+        let is_connection = matches!(proof, OwnPart::Connection(..));
+        assert_eq!(OwnPart::NETWORK.is_vouched_for_by(proof), is_connection, "{proof:?}");
+        assert_eq!(OwnPart::Lookup.is_vouched_for_by(proof), proof == OwnPart::Lookup, "{proof:?}");
+        assert_eq!(OwnPart::ALL[proof.index()], proof);
     }
 }
 
@@ -133,10 +133,10 @@ fn keeps_the_rules(
     let mut panel = Panel::default();
     let known: Ballot =
         votes.iter().enumerate().filter(|(_, vote)| vote.1).map(|(n, _)| vote_of(n, true, false)).collect();
-    panel.count(Way::NETWORK, known, |_| None, Duration::from_secs(1));
+    panel.count(OwnPart::NETWORK, known, |_| None, Duration::from_secs(1));
     let ballot: Ballot = votes.iter().enumerate().map(|(n, vote)| vote_of(n, vote.0, vote.2)).collect();
     let crowd = is_crowd.then_some(network::crowd::CrowdSize { apis: 5, addresses: 3 });
-    let said = panel.count(Way::NETWORK, ballot, |_| None, Duration::from_secs(2));
+    let said = panel.count(OwnPart::NETWORK, ballot, |_| None, Duration::from_secs(2));
     let testimony = Testimony { crowd, is_well_again, ..said };
     let ours = is_ours(&testimony);
     let is_any_well = votes.iter().any(|vote| vote.0);
@@ -151,8 +151,8 @@ fn keeps_the_rules(
     }
 }
 
-fn vote_of(n: usize, is_well: bool, is_the_way_itself: bool) -> Vote {
-    Vote { witness: format!("w{n}"), is_well, is_the_way_itself, zone: Zone::Far }
+fn vote_of(n: usize, is_well: bool, is_the_part_itself: bool) -> Vote {
+    Vote { witness: format!("w{n}"), is_well, is_the_part_itself, zone: Zone::Far }
 }
 
 fn real(testimony: &Testimony) -> bool {
@@ -190,17 +190,17 @@ proptest! {
     fn who_is_gone_for_good_loses_its_vote_and_who_lives_never_does(
         spans in prop::collection::vec((1..60_u64, 20..120_u64), 4..12), sign_every in 1..8_u64,
     ) {
-        let way = Way::Connection(Family::Ipv4, Zone::Far);
+        let part = OwnPart::Connection(Family::Ipv4, Zone::Far);
         let vote = |witness: &str, is_well| Vote {
             witness: witness.into(),
             is_well,
-            is_the_way_itself: false,
+            is_the_part_itself: false,
             zone: Zone::Far,
         };
         let (mut panel, mut now, mut well_at) = (Panel::default(), 0, None);
         let ask = |panel: &mut Panel, lives, is_there, well_at: Option<u64>, now| {
             let ballot = vec![vote("lives", lives), vote("gone", is_there)];
-            panel.count(way, ballot, |_| well_at.map(Duration::from_secs), Duration::from_secs(now))
+            panel.count(part, ballot, |_| well_at.map(Duration::from_secs), Duration::from_secs(now))
         };
         ask(&mut panel, true, true, None, now);
         for (round, (lost, well)) in spans.into_iter().enumerate() {
@@ -237,7 +237,7 @@ proptest! {
                 well_at = Some(now);
                 continue;
             }
-            let found = crowd.failed(Way::Lookup, (api, address), Duration::from_secs(10), well_at.map(Duration::from_secs), Duration::from_secs(now));
+            let found = crowd.failed(OwnPart::Lookup, (api, address), Duration::from_secs(10), well_at.map(Duration::from_secs), Duration::from_secs(now));
             failed.retain(|(of, place, _)| (*of, *place) != (api, address));
             failed.push((api, address, now));
             failed.retain(|(_, _, at)| at + 60 >= now && well_at.is_none_or(|well| *at > well));

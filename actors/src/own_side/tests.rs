@@ -41,11 +41,15 @@ fn so_many_names_are_kept_and_a_proof_costs_no_lock() {
             None
         );
         drop(held);
-        let far = Way::to(IpAddr::from([9, 9, 9, 9]));
+        let far = OwnPart::to(IpAddr::from([9, 9, 9, 9]));
         assert_eq!(own_side.well_at(far), Some(Duration::from_millis(208_300)));
         own_side.saw(&api("a", 10), &passed(Ipv4Addr::LOCALHOST), Duration::from_secs(500));
-        assert_eq!(own_side.well_at(Way::NETWORK), Some(Duration::from_millis(208_300)), "this machine proves nothing");
-        assert_eq!(own_side.well_at(Way::Lookup), None, "nor is a name that may stand in a file");
+        assert_eq!(
+            own_side.well_at(OwnPart::NETWORK),
+            Some(Duration::from_millis(208_300)),
+            "this machine proves nothing"
+        );
+        assert_eq!(own_side.well_at(OwnPart::Lookup), None, "nor is a name that may stand in a file");
     });
 }
 
@@ -61,14 +65,14 @@ fn what_goes_by_a_proxy_on_this_machine_hangs_on_our_network_all_the_same() {
         };
         assert_eq!(own_side.saw(&api, &hung(), now), None, "who is on this machine itself needs no network");
         let by_proxy = |seen| Observation { by_proxy: true, ..seen };
-        assert_eq!(own_side.saw(&api, &by_proxy(hung()), now), Some(Way::NETWORK));
+        assert_eq!(own_side.saw(&api, &by_proxy(hung()), now), Some(OwnPart::NETWORK));
         let refused = Failure::BehindProxy { proxy: "localhost:3128".into(), status: 502 };
         let refused = |address| Observation { answer: Answer::Failure(refused.clone()), ..passed(address) };
-        assert_eq!(own_side.saw(&api, &by_proxy(refused(Ipv4Addr::LOCALHOST)), now), Some(Way::NETWORK));
+        assert_eq!(own_side.saw(&api, &by_proxy(refused(Ipv4Addr::LOCALHOST)), now), Some(OwnPart::NETWORK));
         assert_eq!(own_side.saw(&api, &by_proxy(refused(Ipv4Addr::new(10, 0, 0, 1))), now), None, "it has its own");
         assert_eq!(own_side.known().names, [""; 0], "a name that the proxy looks up is none of ours");
-        assert_eq!(own_side.well_at(Way::NETWORK), None);
+        assert_eq!(own_side.well_at(OwnPart::NETWORK), None);
         own_side.saw(&api, &by_proxy(passed(Ipv4Addr::LOCALHOST)), now);
-        assert_eq!(own_side.well_at(Way::NETWORK), Some(now));
+        assert_eq!(own_side.well_at(OwnPart::NETWORK), Some(now));
     });
 }

@@ -16,7 +16,7 @@ use crate::lease_holder::{Gained, LeaseHandle, Sight};
 use crate::lease_view::{LeaseView, NextHeartbeat};
 use crate::world::LeaseParts;
 
-/// Fewer workers than are expected are told after this long: one that is started again is not missed.
+/// That fewer workers live than are expected is reported after this long: one that is started again is not missed.
 pub(super) const SHORT_FOR: Duration = Duration::from_secs(60);
 
 /// A shard that is owned.

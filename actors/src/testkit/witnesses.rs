@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use api_health_core::network::{Ballot, Vote, Way, Zone};
+use api_health_core::network::{Ballot, OwnPart, Vote, Zone};
 use futures_util::future::LocalBoxFuture;
 
 use crate::ports::Witnesses;
@@ -14,7 +14,7 @@ pub struct FakeWitnesses(Arc<Mutex<Inner>>);
 
 struct Inner {
     votes: Vec<(&'static str, bool)>,
-    asked: Vec<Way>,
+    asked: Vec<OwnPart>,
     /// Only names are not looked up.
     resolver_is_dead: bool,
 }
@@ -42,8 +42,8 @@ impl FakeWitnesses {
         self.lock().resolver_is_dead = is_dead;
     }
 
-    /// In which ways they were asked since this was called last.
-    pub fn take_asked(&self) -> Vec<Way> {
+    /// In which parts they were asked since this was called last.
+    pub fn take_asked(&self) -> Vec<OwnPart> {
         std::mem::take(&mut self.lock().asked)
     }
 
@@ -53,11 +53,11 @@ impl FakeWitnesses {
 }
 
 impl Witnesses for FakeWitnesses {
-    fn ask(&self, way: Way, _: Vec<String>) -> LocalBoxFuture<'_, Ballot> {
+    fn ask(&self, part: OwnPart, _: Vec<String>) -> LocalBoxFuture<'_, Ballot> {
         let votes = {
             let mut inner = self.lock();
-            inner.asked.push(way);
-            let is_dead = inner.resolver_is_dead && way == Way::Lookup;
+            inner.asked.push(part);
+            let is_dead = inner.resolver_is_dead && part == OwnPart::Lookup;
             if is_dead { vec![("name server", false)] } else { inner.votes.clone() }
         };
         Box::pin(async move {
@@ -67,7 +67,7 @@ impl Witnesses for FakeWitnesses {
             let vote = |(witness, is_well): (&'static str, bool)| Vote {
                 witness: witness.to_owned(),
                 is_well,
-                is_the_way_itself: way == Way::Lookup && witness == "name server",
+                is_the_part_itself: part == OwnPart::Lookup && witness == "name server",
                 zone: Zone::Far,
             };
             votes.into_iter().map(vote).collect()

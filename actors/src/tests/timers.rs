@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler, ResponseFuture};
-use api_health_core::network::{Ballot, Vote, Way, Zone};
+use api_health_core::network::{Ballot, OwnPart, Vote, Zone};
 use api_health_core::{Answer, ApiConfig, Failure, Observation, PhaseTimes, Response, Schedule};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
@@ -92,8 +92,8 @@ impl Probe for Surroundings {
 }
 
 impl Witnesses for Surroundings {
-    fn ask(&self, _: Way, _: Vec<String>) -> LocalBoxFuture<'_, Ballot> {
-        let server = || Vote { witness: "server".into(), is_well: true, is_the_way_itself: false, zone: Zone::Far };
+    fn ask(&self, _: OwnPart, _: Vec<String>) -> LocalBoxFuture<'_, Ballot> {
+        let server = || Vote { witness: "server".into(), is_well: true, is_the_part_itself: false, zone: Zone::Far };
         let ballot = move || vec![server()];
         self.dawdle(1, 900).map(move |()| ballot()).boxed_local()
     }

@@ -37,6 +37,10 @@ pub(super) async fn examine(loaded: &LoadedSettings, who: &Who) -> Vec<Finding> 
     }
     match asked {
         Ok(Some(daemon)) => {
+            if let Some(why) = &daemon.who.unstored {
+                let todo = "see why in its log (journalctl -u api-health), mend that, or start it again";
+                found.push(check.fault(format!("it stores nothing: {why}"), todo));
+            }
             let others = settings::others(loaded, &daemon).await.ok().flatten().unwrap_or_default();
             if !others.is_empty() {
                 let what = format!("it runs with other settings than are written: {}", Other::words(&others));

@@ -265,11 +265,7 @@ impl Story {
         }
         why.extend(self.not_told());
         if let Some(incident) = &self.certificate {
-            why.push(format!(
-                "RecentAlert {}: {}.",
-                text::ago(incident.started_at, self.now),
-                text::line(&incident.reason)
-            ));
+            why.push(format!("Told {}: {}.", text::ago(incident.started_at, self.now), text::line(&incident.reason)));
         }
         why
     }

@@ -1,6 +1,7 @@
 //! What the running daemon answers on its socket.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use api_health_actors::system::Gauges;
 use api_health_core::maintenance::{Maintenance, NOTE_CHARS_MAX, Selection};
@@ -8,6 +9,7 @@ use api_health_core::{Timestamp, text};
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use serde_json::Value;
 
+use super::readiness::NotReady;
 use super::settings::InForce;
 use crate::app::App;
 use crate::control::protocol::{Alerts, Reloaded, Which, Who, Window};
@@ -31,6 +33,7 @@ pub(super) async fn start(app: &App, settings: Rc<InForce>, instance: String, ga
         instance,
         store: place::store(&app.settings, &environment::get),
         folder: std::env::current_dir().map(|folder| folder.display().to_string()).unwrap_or_default(),
+        unstored: None,
     };
     match Server::start(&path, Rc::new(Answers { who, settings, gauges })).await {
         Ok(server) => Some(server),
@@ -42,6 +45,9 @@ pub(super) async fn start(app: &App, settings: Rc<InForce>, instance: String, ga
     }
 }
 
+/// The keeper answers within microseconds; whoever asks has 5 s.
+const REPORT_WITHIN: Duration = Duration::from_secs(2);
+
 /// How much of what is no time is shown.
 const SHOWN_CHARS: usize = 60;
 
@@ -52,8 +58,15 @@ struct Answers {
 }
 
 impl Daemon for Answers {
-    fn who(&self) -> Who {
-        self.who.clone()
+    fn who(&self) -> LocalBoxFuture<'_, Who> {
+        async {
+            let trouble = match tokio::time::timeout(REPORT_WITHIN, self.gauges.report()).await {
+                Ok(Some(report)) => report.store_is_gone.then_some(NotReady::StoreGone),
+                _ => Some(NotReady::KeeperSilent),
+            };
+            Who { unstored: trouble.map(|trouble| trouble.words().to_owned()), ..self.who.clone() }
+        }
+        .boxed_local()
     }
 
     fn settings(&self) -> Value {

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::request;
 use super::template::TEMPLATE_BYTES_MAX;
-use super::words::Told;
+use super::words::Alerts;
 use crate::configs::values::ValueFault;
 use crate::notify::channel::ChannelSettings;
 use crate::notify::kinds;
@@ -30,7 +30,7 @@ impl ChannelFault {
     }
 
     /// In one line, for whoever has no place in a file to name.
-    pub(super) fn told(&self, settings: &ChannelSettings) -> String {
+    pub(super) fn text(&self, settings: &ChannelSettings) -> String {
         let ValueFault { what, why, remedy, .. } = &self.fault;
         let of = if settings.kind.name == "webhook" { "the webhook".to_owned() } else { settings.name.clone() };
         format!("{of}: {what} {why}; write {remedy}")
@@ -102,13 +102,13 @@ fn template_fault(settings: &ChannelSettings) -> Option<ChannelFault> {
     let now = Timestamp::from_millis(1_795_332_606_000);
     let alerts = samples(None);
     let with_evidence: Vec<Arc<Alert>> = evidences().iter().flat_map(|seen| samples(Some(seen))).collect();
-    let each = alerts.iter().chain(&with_evidence).map(|alert| Told::One(alert));
-    let tried = each.chain([Told::Many(&alerts)]);
-    for told in tried {
-        if let Err(why) = request::request(&tried_with, posting, told, "production", now) {
-            let of = match told {
-                Told::One(alert) => format!("an alert of the kind {}", alert.kind.as_str()),
-                Told::Many(_) => "a digest".to_owned(),
+    let each = alerts.iter().chain(&with_evidence).map(|alert| Alerts::One(alert));
+    let tried = each.chain([Alerts::Many(&alerts)]);
+    for tried in tried {
+        if let Err(why) = request::request(&tried_with, posting, tried, "production", now) {
+            let of = match tried {
+                Alerts::One(alert) => format!("an alert of the kind {}", alert.kind.as_str()),
+                Alerts::Many(_) => "a digest".to_owned(),
             };
             return Some(fault(format!("cannot tell {of}: {why}")));
         }
@@ -192,9 +192,9 @@ mod tests {
             ("{{ \"x\" * 900000000 }}", "fuel"),
         ] {
             let settings = ChannelSettings { template: Some(source.into()), ..channel(webhook, "https://h.test/x") };
-            let found: Vec<String> = faults(&settings).iter().map(|fault| fault.told(&settings)).collect();
+            let found: Vec<String> = faults(&settings).iter().map(|fault| fault.text(&settings)).collect();
             assert_eq!(found.is_empty(), says.is_empty(), "{source}: {found:?}");
-            assert!(found.iter().all(|told| told.contains(says)), "{source}: {found:?}");
+            assert!(found.iter().all(|text| text.contains(says)), "{source}: {found:?}");
         }
         let long =
             ChannelSettings { template: Some("1".repeat(TEMPLATE_BYTES_MAX + 1)), ..channel(webhook, "http://h/") };

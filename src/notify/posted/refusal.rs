@@ -26,7 +26,7 @@ pub(super) enum Refusal {
 
 /// What `body` refuses, if it does.
 pub(super) fn refusal(body: &[u8]) -> Option<Refusal> {
-    let text = std::str::from_utf8(body).ok()?.trim();
+    let text = std::str::from_utf8(body).ok()?.trim_start_matches('\u{feff}').trim();
     if let Some(error) = text.trim_start_matches('"').strip_prefix(TEAMS_REFUSES) {
         // The status that Teams itself gave is the first number. Without one, Teams was not reached.
         let mut numbers = error.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok());
@@ -114,6 +114,7 @@ mod tests {
             (r#"{"code":99999999999999999999}"#, Permanent),
             (r#"{"code":0.5}"#, Permanent),
             (" \r\n{\"ok\" : false}\n", Permanent),
+            ("\u{feff}{\"ok\":false}", Permanent), // as .NET writes it
         ] {
             assert_eq!(refusal(body.as_bytes()), Some(expected), "{body}");
         }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::template::{self, Form};
-use super::words::{Told, Words};
+use super::words::{Alerts, Words};
 use crate::notify::channel::{ChannelSettings, Posting, Signs};
 use crate::notify::format;
 use crate::probe::Request;
@@ -18,16 +18,16 @@ use crate::probe::Request;
 /// What stands in a path or a query as it is.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The post that tells `told` at `now`, or what is wrong with the template.
+/// The post of `alerts` at `now`, or what is wrong with the template.
 pub(super) fn request(
     settings: &ChannelSettings,
     posting: &Posting,
-    told: Told<'_>,
+    alerts: Alerts<'_>,
     environment: &str,
     now: Timestamp,
 ) -> Result<Request, String> {
     let secret = secret(settings);
-    let mut words = told.words(environment, now, posting);
+    let mut words = alerts.words(environment, now, posting);
     let seconds = now.as_millis().div_euclid(1_000).to_string();
     for (name, value) in [("timestamp", seconds.clone()), ("sign", body_sign(posting, secret, &seconds))] {
         words.insert(name.into(), value.into());
@@ -35,14 +35,15 @@ pub(super) fn request(
     words.insert("keys".into(), keys(settings));
     let body = match settings.template.as_deref().or(posting.body) {
         Some(source) => template::render(source, form(settings), &words)?,
-        None => told.json(environment, now),
+        None => alerts.json(environment, now),
     };
     let mut headers = vec![
         ("content-type".to_owned(), Secret::new("application/json")),
         ("user-agent".to_owned(), Secret::new(concat!("api-health/", env!("CARGO_PKG_VERSION")))),
     ];
     if posting.signs == Signs::Header {
-        headers.push(("x-api-health-alert-id".to_owned(), Secret::new(format::ascii(&told.id(environment, now), 200))));
+        headers
+            .push(("x-api-health-alert-id".to_owned(), Secret::new(format::ascii(&alerts.id(environment, now), 200))));
         headers.push(("x-api-health-timestamp".to_owned(), Secret::new(seconds.clone())));
         if let Some(secret) = secret {
             headers.push(("x-api-health-signature".to_owned(), Secret::new(signature(secret, &seconds, &body))));

@@ -33,7 +33,7 @@ pub(super) fn render(source: &str, form: Form, words: &Words) -> Result<String, 
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
-    let template = environment.template_from_named_str(name, source).map_err(|error| told(&error))?;
+    let template = environment.template_from_named_str(name, source).map_err(|error| text(&error))?;
     if let Some(unknown) = unknown(&template.undeclared_variables(false), words) {
         return Err(format!("{unknown} is a name that no alert has"));
     }
@@ -42,7 +42,7 @@ pub(super) fn render(source: &str, form: Form, words: &Words) -> Result<String, 
     if body.is_full {
         return Err(format!("it makes more than {BODY_BYTES_MAX} bytes"));
     }
-    rendered.map_err(|error| told(&error))?;
+    rendered.map_err(|error| text(&error))?;
     let body = String::from_utf8(body.bytes).map_err(|_| "it makes no UTF-8".to_owned())?;
     let body = body.trim();
     match form {
@@ -64,7 +64,7 @@ fn unknown(used: &std::collections::HashSet<String>, words: &Words) -> Option<St
     used.iter().filter(|name| !words.contains_key(*name) && !functions.contains(&name.as_str())).min().cloned()
 }
 
-fn told(error: &minijinja::Error) -> String {
+fn text(error: &minijinja::Error) -> String {
     let what = match error.detail() {
         Some(detail) => format!("{}: {detail}", error.kind()),
         None => error.kind().to_string(),

@@ -15,9 +15,9 @@ use crate::notify::message::Message;
 /// How many letters an id has that services take which take no alert id.
 const SHORT_ID_CHARS: usize = 32;
 
-/// What is told in one post.
+/// What one post is about.
 #[derive(Clone, Copy)]
-pub(super) enum Told<'a> {
+pub(super) enum Alerts<'a> {
     One(&'a Alert),
     Many(&'a [Arc<Alert>]),
 }
@@ -25,7 +25,7 @@ pub(super) enum Told<'a> {
 /// The values of a template, and of the places in a URL.
 pub(super) type Words = Map<String, Value>;
 
-impl Told<'_> {
+impl Alerts<'_> {
     /// The id that every repeat carries.
     pub(super) fn id(self, environment: &str, now: Timestamp) -> String {
         match self {

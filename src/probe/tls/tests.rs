@@ -58,13 +58,15 @@ fn the_versions_and_suites_that_are_named_are_all_that_there_are() {
 #[test]
 fn each_alert_is_a_sentence_without_a_dump() {
     for code in 0..=255_u8 {
-        for wanted in [false, true] {
-            let words = of_alert(AlertDescription::from(code), wanted);
+        for (wanted, there) in [(false, false), (true, false), (false, true)] {
+            let words = of_alert(AlertDescription::from(code), wanted, there);
             assert!(words.contains(' ') && !words.contains(['{', '[']), "{code}: {words}");
+            assert!(there || !words.contains("refused the client certificate"), "{code}: there is none: {words}");
         }
     }
-    assert!(of_alert(AlertDescription::HandshakeFailure, true).starts_with(CLIENT_CERTIFICATE));
-    assert!(of_alert(AlertDescription::HandshakeFailure, false).contains("cipher suites of ECDHE"));
+    assert!(of_alert(AlertDescription::HandshakeFailure, true, false).starts_with(CLIENT_CERTIFICATE));
+    assert!(of_alert(AlertDescription::HandshakeFailure, false, true).contains("cipher suites of ECDHE"));
+    assert!(of_alert(AlertDescription::UnknownCA, false, true).contains("refused the client certificate"));
 }
 
 #[test]

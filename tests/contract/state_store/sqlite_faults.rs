@@ -20,7 +20,11 @@ fn a_file_that_another_program_holds_is_waited_for_within_bounds_and_then_works_
     block_on(async {
         let began = tokio::time::Instant::now();
         let results = store.commit(vec![over_the_one_before(rich("a", 1)), over_the_one_before(rich("b", 1))]).await;
-        let locked = StoreError::Unavailable(format!("{} is locked by another program", file.name()));
+        let locked = StoreError::Unavailable(format!(
+            "{} is locked by another program; `fuser {}` names it",
+            file.name(),
+            file.path().display()
+        ));
         assert_eq!(results, [Err(CommitError::Store(locked.clone())), Err(CommitError::Store(locked))]);
         assert!(began.elapsed() < BUSY_TIMEOUT * 2);
         assert!(store.load_all().await.unwrap().states.is_empty(), "reading goes on");

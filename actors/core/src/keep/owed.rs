@@ -67,6 +67,9 @@ impl Keeper {
     }
 
     fn log_foreign(&mut self, now: Monotonic) {
+        if self.channels.is_empty() {
+            return; // a command that delivers nothing knows of no channel
+        }
         let is_had = |channel: &str| {
             self.channels.iter().any(|ours| **ours == *channel) || self.channels_elsewhere.contains(channel)
         };

@@ -1,9 +1,9 @@
-//! Whether so many APIs fail in one way at once, with nobody to speak against it, that it must be our own side.
+//! Whether so many APIs fail in one part at once, with nobody to speak against it, that it must be our own side.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::Way;
+use super::OwnPart;
 
 /// So many APIs are a crowd …
 pub const APIS_MIN: usize = 5;
@@ -14,7 +14,7 @@ pub const ADDRESSES_MIN: usize = 3;
 /// A failure counts for this long, or for one interval of its API if that is longer.
 pub const COUNTS_FOR: Duration = Duration::from_secs(60);
 
-/// Addresses that are kept for one way; beyond that the one that failed longest ago goes.
+/// Addresses that are kept for one part; beyond that the one that failed longest ago goes.
 const ADDRESSES_MAX: usize = 64;
 
 /// How large a crowd is, counted as far as it takes to be one.
@@ -31,24 +31,24 @@ struct Failed {
     until: Duration,
 }
 
-/// The newest failures in each way, by address: no more of one address than make a crowd.
+/// The newest failures in each part, by address: no more of one address than make a crowd.
 #[derive(Clone, Debug, Default)]
 pub struct Crowd {
-    failed: HashMap<Way, HashMap<u64, Vec<Failed>>>,
+    failed: HashMap<OwnPart, HashMap<u64, Vec<Failed>>>,
 }
 
 impl Crowd {
-    /// An API failed in this way; API and address are given as hashes. Whether there is a crowd now of those that failed after the
-    /// last proof that all is well in this way.
+    /// An API failed in this part; API and address are given as hashes. Whether there is a crowd now of those that failed after the
+    /// last proof that all is well in this part.
     pub fn failed(
         &mut self,
-        way: Way,
+        part: OwnPart,
         (api, address): (u64, u64),
         interval: Duration,
         well_at: Option<Duration>,
         now: Duration,
     ) -> Option<CrowdSize> {
-        let by_address = self.failed.entry(way).or_default();
+        let by_address = self.failed.entry(part).or_default();
         let counts = |failed: &Failed| failed.until >= now && well_at.is_none_or(|at| failed.at > at);
         by_address.retain(|_, of_one| {
             of_one.retain(counts);
@@ -74,14 +74,14 @@ impl Crowd {
 mod tests {
     use super::*;
 
-    const WAY: Way = Way::Lookup;
+    const PART: OwnPart = OwnPart::Lookup;
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
 
     fn failed(crowd: &mut Crowd, who: (u64, u64), well_at: Option<u64>, now: u64) -> bool {
-        crowd.failed(WAY, who, at(10), well_at.map(at), at(now)).is_some()
+        crowd.failed(PART, who, at(10), well_at.map(at), at(now)).is_some()
     }
 
     #[test]
@@ -105,19 +105,19 @@ mod tests {
         (0..4).for_each(|n| assert!(!failed(&mut crowd, (n, n), None, 1)));
         assert!(!failed(&mut crowd, (9, 9), None, 62), "a minute ago");
         let mut rare = Crowd::default();
-        (0..4).for_each(|n| assert_eq!(rare.failed(WAY, (n, n), at(600), None, at(1)), None));
-        assert!(rare.failed(WAY, (9, 9), at(600), None, at(500)).is_some(), "within its interval");
+        (0..4).for_each(|n| assert_eq!(rare.failed(PART, (n, n), at(600), None, at(1)), None));
+        assert!(rare.failed(PART, (9, 9), at(600), None, at(500)).is_some(), "within its interval");
     }
 
     #[test]
-    fn one_way_says_nothing_of_another_and_what_is_kept_is_bounded() {
+    fn one_part_says_nothing_of_another_and_what_is_kept_is_bounded() {
         let mut crowd = Crowd::default();
         (0..4).for_each(|n| assert!(!failed(&mut crowd, (n, n), None, 1)));
-        assert_eq!(crowd.failed(Way::Clock, (9, 9), at(10), None, at(1)), None);
+        assert_eq!(crowd.failed(OwnPart::Clock, (9, 9), at(10), None, at(1)), None);
         for n in 0..10_000 {
             failed(&mut crowd, (n, n % 1_000), None, 2);
         }
-        assert!(crowd.failed[&WAY].len() <= ADDRESSES_MAX);
-        assert!(crowd.failed[&WAY].values().all(|of_one| of_one.len() <= APIS_MIN));
+        assert!(crowd.failed[&PART].len() <= ADDRESSES_MAX);
+        assert!(crowd.failed[&PART].values().all(|of_one| of_one.len() <= APIS_MIN));
     }
 }

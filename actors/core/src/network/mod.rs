@@ -1,13 +1,13 @@
 //! Whose fault it is that an exchange failed: the API's, or that of our own resolver, network or clock.
 //!
 //! Most failures prove that somebody out there answered: those are the API's. A few are certainly ours. The rest may be either,
-//! each in its [`Way`]: then witnesses are asked, and [`judge`] goes by what they say. Nothing is asked of anybody while all is well.
+//! each in its [`OwnPart`]: then witnesses are asked, and [`judge`] goes by what they say. Nothing is asked of anybody while all is well.
 //!
 //! | file | answers |
 //! |---|---|
 //! | here | which failures may be ours, and whose they are by what the witnesses say: [`table`] prints it |
 //! | [`panel`] | which witnesses may vote |
-//! | [`crowd`] | do so many APIs fail in one way at once that it must be us |
+//! | [`crowd`] | do so many APIs fail in one part at once that it must be us |
 //! | [`watch`] | since when is our own side at fault, and when is that told |
 
 pub mod crowd;
@@ -79,9 +79,9 @@ impl Zone {
     }
 }
 
-/// In what way an exchange failed that our own side may be to blame for.
+/// A part of our own side that an exchange needs, and that may be to blame where it fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Way {
+pub enum OwnPart {
     /// The name was not looked up.
     Lookup,
     /// Nothing came back, or the network said that it leads nowhere.
@@ -94,7 +94,7 @@ pub enum Way {
     Machine,
 }
 
-impl Way {
+impl OwnPart {
     pub const ALL: [Self; 9] = [
         Self::Lookup,
         Self::NETWORK,
@@ -122,10 +122,10 @@ impl Way {
 
     /// Its place in [`Self::ALL`].
     pub fn index(self) -> usize {
-        Self::ALL.iter().position(|way| *way == self).unwrap_or(1)
+        Self::ALL.iter().position(|part| *part == self).unwrap_or(1)
     }
 
-    /// Whether what was seen to be well in the way `proof` says that all is well in this one. Where the family is not known any speaks; the
+    /// Whether what was seen to be well in the part `proof` says that all is well in this one. Where the family is not known any speaks; the
     /// internet speaks for the neighbourhood, and not the other way round.
     pub fn is_vouched_for_by(self, proof: Self) -> bool {
         match (self, proof) {
@@ -137,17 +137,17 @@ impl Way {
     }
 }
 
-impl Way {
-    /// Whether a fault in the other way is a fault in this one too, as far as the family is known.
+impl OwnPart {
+    /// Whether a fault in the other part is a fault in this one too, as far as the family is known.
     pub fn overlaps(self, other: Self) -> bool {
-        let is_any = |way| matches!(way, Self::Connection(Family::Any, _));
+        let is_any = |part| matches!(part, Self::Connection(Family::Any, _));
         let are_connections = matches!((self, other), (Self::Connection(..), Self::Connection(..)));
         self == other || (are_connections && (is_any(self) || is_any(other)))
     }
 }
 
 /// What it is that does not work if it is ours, to stand in a sentence.
-impl fmt::Display for Way {
+impl fmt::Display for OwnPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Lookup => "the lookup of names",
@@ -167,9 +167,9 @@ pub enum Blame {
     /// Somebody out there answered, or the request itself is wrong: it is the API's.
     Theirs,
     /// It may be either: ask the witnesses.
-    Doubtful(Way),
-    /// It is ours, whatever anybody says; and in that way, if it may be so for all APIs at once.
-    Ours(Option<Way>),
+    Doubtful(OwnPart),
+    /// It is ours, whatever anybody says; and in that part, if it may be so for all APIs at once.
+    Ours(Option<OwnPart>),
 }
 
 /// What `failure` says by itself; `address` is that of [`address_of`].
@@ -177,15 +177,17 @@ pub fn blame(failure: &Failure, address: Option<IpAddr>) -> Blame {
     // What is on this machine is not reached by way of its network.
     let connection = |address: Option<IpAddr>| match address {
         Some(address) if address.is_loopback() => Blame::Theirs,
-        Some(address) => Blame::Doubtful(Way::to(address)),
-        None => Blame::Doubtful(Way::NETWORK),
+        Some(address) => Blame::Doubtful(OwnPart::to(address)),
+        None => Blame::Doubtful(OwnPart::NETWORK),
     };
     match failure {
-        Failure::LookupFailed { .. } | Failure::TimedOut { phase: Phase::Resolve, .. } => Blame::Doubtful(Way::Lookup),
-        Failure::NameServerFailed { .. } | Failure::Local(LocalFault::NameServersDead { .. }) => {
-            Blame::Doubtful(Way::Lookup)
+        Failure::LookupFailed { .. } | Failure::TimedOut { phase: Phase::Resolve, .. } => {
+            Blame::Doubtful(OwnPart::Lookup)
         }
-        Failure::Local(LocalFault::NoNameServer) => Blame::Ours(Some(Way::Lookup)),
+        Failure::NameServerFailed { .. } | Failure::Local(LocalFault::NameServersDead { .. }) => {
+            Blame::Doubtful(OwnPart::Lookup)
+        }
+        Failure::Local(LocalFault::NoNameServer) => Blame::Ours(Some(OwnPart::Lookup)),
         Failure::HostUnreachable { address }
         | Failure::NetworkUnreachable { address }
         | Failure::Prohibited { address } => connection(Some(address.ip())),
@@ -197,19 +199,19 @@ pub fn blame(failure: &Failure, address: Option<IpAddr>) -> Blame {
             CertificateFault::Expired { .. }
             | CertificateFault::NotYetValid { .. }
             | CertificateFault::AuthorityExpired { .. },
-        ) => Blame::Doubtful(Way::Clock),
+        ) => Blame::Doubtful(OwnPart::Clock),
         Failure::Local(fault) => Blame::Ours(match fault {
-            LocalFault::NoRoute => Some(Way::NETWORK),
-            LocalFault::Proxy { .. } => Some(Way::Proxy),
+            LocalFault::NoRoute => Some(OwnPart::NETWORK),
+            LocalFault::Proxy { .. } => Some(OwnPart::Proxy),
             LocalFault::TooManyOpenFiles
             | LocalFault::NoLocalPort
             | LocalFault::NoMemory
             | LocalFault::TooManyLookups
-            | LocalFault::TooManyProbes => Some(Way::Machine),
+            | LocalFault::TooManyProbes => Some(OwnPart::Machine),
             _ => None,
         }),
         // It has no other network than ours.
-        Failure::BehindProxy { .. } if address.is_none() => Blame::Doubtful(Way::NETWORK),
+        Failure::BehindProxy { .. } if address.is_none() => Blame::Doubtful(OwnPart::NETWORK),
         Failure::NameNotFound { .. }
         | Failure::NoAddress { .. }
         | Failure::OnlyOtherFamily { .. }
@@ -236,7 +238,7 @@ pub enum Word {
     Ill,
     /// They are well again, and were not when the exchange began.
     WellAgain,
-    /// None votes, and so many APIs fail in this way at once that it must be us.
+    /// None votes, and so many APIs fail in this part at once that it must be us.
     Crowd,
     /// None votes, and there is no crowd.
     Nothing,
@@ -261,12 +263,12 @@ pub fn judge(config: &ApiConfig, observation: &Observation, testimony: &Testimon
         Arc::make_mut(evidence).note_witnesses(testimony);
     }
     if let Answer::Failure(failure) = &observation.answer
-        && let Blame::Doubtful(way) = blame(failure, address_of(config, observation))
+        && let Blame::Doubtful(part) = blame(failure, address_of(config, observation))
     {
         let word = testimony.word();
         if outcome.verdict == Verdict::Fail && word.is_ours() {
             outcome.verdict = Verdict::Inconclusive;
-            outcome.reasons.push(testimony.words(way));
+            outcome.reasons.push(testimony.words(part));
         } else if matches!(failure, Failure::Local(_)) && word == Word::Well {
             outcome.verdict = Verdict::Fail;
         }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Way;
+use super::OwnPart;
 
 /// What lasts for so long is reported.
 pub const REPORTED_AFTER: Duration = Duration::from_secs(5);
@@ -48,12 +48,12 @@ struct Fault {
     words: String,
 }
 
-/// How it went so far, in several ways.
+/// How it went so far, in several parts.
 #[derive(Clone, Debug, Default)]
 pub struct Watch {
-    faults: BTreeMap<Way, Fault>,
-    /// When all was well again in each way that was at fault.
-    over_at: BTreeMap<Way, Duration>,
+    faults: BTreeMap<OwnPart, Fault>,
+    /// When all was well again in each part that was at fault.
+    over_at: BTreeMap<OwnPart, Duration>,
     well_since: Option<Duration>,
     /// When it was reported last that it is so, while that stands.
     reported_at: Option<Duration>,
@@ -65,11 +65,11 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// A failure in this way is ours, for these reasons, and will not be heard of again before `interval`.
-    pub fn ill(&mut self, way: Way, words: &str, interval: Duration, now: Duration) {
+    /// A failure in this part is ours, for these reasons, and will not be heard of again before `interval`.
+    pub fn ill(&mut self, part: OwnPart, words: &str, interval: Duration, now: Duration) {
         let until = now.saturating_add(FORGOTTEN_AFTER.max(interval.saturating_mul(2)));
         let fault =
-            self.faults.entry(way).or_insert_with(|| Fault { since: now, last: now, until, words: words.into() });
+            self.faults.entry(part).or_insert_with(|| Fault { since: now, last: now, until, words: words.into() });
         fault.last = now;
         fault.until = fault.until.max(until);
     }
@@ -79,19 +79,19 @@ impl Watch {
         self.is_known = false;
     }
 
-    /// Whether a fault is known in this way.
-    pub fn is_at_fault(&self, way: Way) -> bool {
-        self.faults.contains_key(&way)
+    /// Whether a fault is known in this part.
+    pub fn is_at_fault(&self, part: OwnPart) -> bool {
+        self.faults.contains_key(&part)
     }
 
-    /// Whether this way was at fault after that, or still is.
-    pub fn was_at_fault(&self, way: Way, after: Duration) -> bool {
-        self.faults.keys().any(|of| way.overlaps(*of))
-            || self.over_at.iter().any(|(of, over_at)| way.overlaps(*of) && *over_at >= after)
+    /// Whether this part was at fault after that, or still is.
+    pub fn was_at_fault(&self, part: OwnPart, after: Duration) -> bool {
+        self.faults.keys().any(|of| part.overlaps(*of))
+            || self.over_at.iter().any(|(of, over_at)| part.overlaps(*of) && *over_at >= after)
     }
 
-    /// The ways in which the witnesses are to be asked again now.
-    pub fn asks(&mut self, now: Duration) -> Vec<Way> {
+    /// The parts in which the witnesses are to be asked again now.
+    pub fn asks(&mut self, now: Duration) -> Vec<OwnPart> {
         let is_due = self.asked_at.is_none_or(|at| now.saturating_sub(at) >= ASKED_EVERY);
         if self.faults.is_empty() || !is_due {
             return Vec::new();
@@ -100,14 +100,14 @@ impl Watch {
         self.faults.keys().copied().collect()
     }
 
-    /// Looks whether there is something to report; `well_at` is when all was seen to be well last in a way.
-    pub fn look(&mut self, well_at: impl Fn(Way) -> Option<Duration>, now: Duration) -> Option<Step> {
+    /// Looks whether there is something to report; `well_at` is when all was seen to be well last in a part.
+    pub fn look(&mut self, well_at: impl Fn(OwnPart) -> Option<Duration>, now: Duration) -> Option<Step> {
         let over_at = &mut self.over_at;
-        self.faults.retain(|way, fault| {
-            let well_at = well_at(*way).filter(|at| *at > fault.last);
+        self.faults.retain(|part, fault| {
+            let well_at = well_at(*part).filter(|at| *at > fault.last);
             let is_over = well_at.is_some() || fault.until < now;
             if is_over {
-                over_at.insert(*way, well_at.unwrap_or(now));
+                over_at.insert(*part, well_at.unwrap_or(now));
             }
             !is_over
         });
@@ -151,7 +151,7 @@ mod tests {
         let mut reports = Vec::new();
         for second in 1..=seconds {
             if is_ill(second) {
-                watch.ill(Way::NETWORK, "gone", at(10), at(second));
+                watch.ill(OwnPart::NETWORK, "gone", at(10), at(second));
             } else {
                 well_at = Some(at(second));
             }
@@ -188,22 +188,22 @@ mod tests {
     #[test]
     fn a_fault_of_which_nobody_speaks_any_more_is_over() {
         let mut watch = Watch::default();
-        watch.ill(Way::Lookup, "gone", at(10), at(1));
+        watch.ill(OwnPart::Lookup, "gone", at(10), at(1));
         assert_eq!(watch.look(|_| None, at(7)), Some(Step::Report("gone".into())));
         assert_eq!(
             (watch.asks(at(7)), watch.asks(at(8)), watch.asks(at(10))),
-            (vec![Way::Lookup], vec![], vec![Way::Lookup])
+            (vec![OwnPart::Lookup], vec![], vec![OwnPart::Lookup])
         );
         assert!(matches!(watch.look(|_| None, at(601)), Some(Step::Report(_))));
         assert_eq!(watch.look(|_| None, at(602)), None);
-        assert_eq!((watch.look(|_| None, at(607)), watch.is_at_fault(Way::Lookup)), (Some(Step::Well), false));
+        assert_eq!((watch.look(|_| None, at(607)), watch.is_at_fault(OwnPart::Lookup)), (Some(Step::Well), false));
     }
 
     #[test]
-    fn a_proof_in_another_way_ends_nothing() {
+    fn a_proof_in_another_part_ends_nothing() {
         let mut watch = Watch::default();
-        watch.ill(Way::Lookup, "gone", at(10), at(1));
-        let proof = |way| (way == Way::NETWORK).then_some(at(5));
+        watch.ill(OwnPart::Lookup, "gone", at(10), at(1));
+        let proof = |part| (part == OwnPart::NETWORK).then_some(at(5));
         assert!(matches!(watch.look(proof, at(7)), Some(Step::Report(_))));
     }
 }

@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
+use api_health_actors::ports::SourceError;
 use api_health_core::ConfigFault;
 use api_health_import::{Content, Import, Source, Verdict, channels_to_toml};
 use serde_json::{Value, json};
@@ -97,7 +98,13 @@ fn read(path: &Path) -> Result<api_health_import::File, AppError> {
     if opened.is_ok() && begin == SQLITE {
         return Ok(api_health_import::File { name, content: Content::Database(path.to_owned()) });
     }
-    let content = Content::Bytes(file::read_bytes(path)?);
+    let bytes = file::read_bytes(path).map_err(|error| match error {
+        SourceError::Misconfigured(fault) => {
+            SourceError::Misconfigured(file::of_another_kind(fault, "a file of theirs"))
+        }
+        other => other,
+    })?;
+    let content = Content::Bytes(bytes);
     Ok(api_health_import::File { name, content })
 }
 

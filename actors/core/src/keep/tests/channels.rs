@@ -117,6 +117,11 @@ fn alerts_for_a_channel_that_nobody_has_stay_owed_and_are_said_once_a_minute() {
     next.keeper.set_channels_elsewhere(["pager".to_owned()]);
     next.wait(120);
     assert_eq!((is_said(&next), next.known("shop").owed.len()), (2, 1), "another worker has it");
+    let mut command = Desk::empty(KeeperConfig { routes: Routes::to_all([""; 0]), ..setup() });
+    command.store = next.store;
+    command.gain(&grants(2, true));
+    command.wait(1);
+    assert_eq!((is_said(&command), command.known("shop").owed.len()), (0, 1), "whoever delivers nothing says nothing");
 }
 
 #[test]
