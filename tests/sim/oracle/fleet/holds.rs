@@ -38,6 +38,8 @@ pub(super) struct Holding {
     ended: Vec<Ended>,
     /// When it was surely down, as its record said: until it passed.
     down: Vec<(Duration, Option<Duration>)>,
+    /// Since when it flapped, the last time that an alert of it said so.
+    flapping: Option<Timestamp>,
 }
 
 impl Holding {
@@ -164,6 +166,15 @@ impl Fleet<'_> {
         if is_flapping && alert.kind != AlertKind::Reminder {
             let what = format!("{} while it flaps, which was told", alert.alert_id);
             return Err(self.violation("one_that_flaps_is_told_of_once", Some(api_id), what));
+        }
+        if alert.kind == AlertKind::Flapping {
+            let since = record.flap.as_ref().and_then(|flap| flap.since).filter(|since| *since <= alert.happened_at);
+            let one = self.apis.get_mut(api_id).expect("it is watched");
+            if since.is_some() && one.holding.flapping == since {
+                let what = format!("{} says again that it flaps since {since:?}", alert.alert_id);
+                return Err(self.violation("one_that_flaps_is_told_of_once", Some(api_id), what));
+            }
+            one.holding.flapping = since;
         }
         let one = &self.apis[api_id];
         if alert.kind == AlertKind::Flapping {
