@@ -165,8 +165,8 @@ impl OwnSide {
         if observation.phases.tls.is_some() {
             self.note_proof(OwnPart::Clock, now);
         }
-        // A name that was found may stand in the hosts file, and proves nothing; that one does not exist is.
-        // And so is that of a name server that is watched, which is none of ours.
+        // A name that was found may stand in the hosts file, and proves nothing; that one does not exist proves that lookups
+        // work. Not where a name server is watched, which is none of ours.
         let is_lookup = api.protocol() != Protocol::Dns;
         if is_lookup && matches!(failure, Some(Failure::NameNotFound { .. } | Failure::NoAddress { .. })) {
             self.note_proof(OwnPart::Lookup, now);

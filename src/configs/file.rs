@@ -26,6 +26,9 @@ const SEVERAL: &str = "several shorter files: file below [apis] takes a list of 
 /// What a file is expected to be, in what is to be written in place of one that is not there.
 const OF_APIS: &str = "a file with an [[api]] table for each API";
 
+/// The other way out where a file is not there.
+const OR_MAKE_IT: &str = ", or make that file";
+
 /// The one key of the top level.
 const KEY: &str = "api";
 
@@ -53,7 +56,10 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>, SourceError> {
         Ok(bytes)
     };
     let bytes = open().map_err(|error| match error.kind() {
-        ErrorKind::NotFound => refuse("is not there".into(), &format!("the path of {OF_APIS}, or make that file")),
+        ErrorKind::NotFound if path.is_symlink() => {
+            refuse("is a link to nowhere".into(), "it anew, or remove the link")
+        }
+        ErrorKind::NotFound => refuse("is not there".into(), &format!("the path of {OF_APIS}{OR_MAKE_IT}")),
         ErrorKind::PermissionDenied => refuse("may not be read by this user".into(), "it readable (chmod, chown)"),
         ErrorKind::IsADirectory => refuse("is a folder".into(), "the path of a file"),
         _ => SourceError::Unavailable(format!("{name}: cannot be read: {error}")),
@@ -68,6 +74,12 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>, SourceError> {
 pub fn of_another_kind(fault: ConfigFault, what: &str) -> ConfigFault {
     let remedy = if fault.remedy == SEVERAL { "a shorter one".into() } else { fault.remedy.replace(OF_APIS, what) };
     ConfigFault { remedy, ..fault }
+}
+
+/// The same of one that another monitor wrote, and nobody can make.
+pub fn of_another_monitor(fault: ConfigFault) -> ConfigFault {
+    let fault = of_another_kind(fault, "a file of theirs");
+    ConfigFault { remedy: fault.remedy.replace(OR_MAKE_IT, ""), ..fault }
 }
 
 /// Reads the text of a file that is read again and again, and so must be a regular file: opening a pipe could block

@@ -180,7 +180,8 @@ fn of_handshake(error: Error) -> Error {
     if !matches!(error, Error::InvalidCertificate(CertificateError::BadSignature)) {
         return error;
     }
-    let fault = CertificateFault::Other(format!("it {TOO_SHORT}, or the server has another one"));
+    let fault =
+        CertificateFault::Other(format!("it {TOO_SHORT}, or the server does not have the key of this certificate"));
     CertificateError::Other(OtherError(Arc::new(Judged(fault)))).into()
 }
 

@@ -14,7 +14,8 @@ pub(crate) fn classify(file: &SqliteFile, error: &rusqlite::Error) -> Fault {
         |what: &str, remedy: &str| Fault::Person { place: file.name(), what: what.into(), remedy: remedy.into() };
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            let who = format!("`fuser {}` names it", file.path().display());
+            let path = std::path::absolute(file.path()).unwrap_or_else(|_| file.path().to_owned());
+            let who = format!("`fuser '{}'` lists who has it open, this program too", path.display());
             Fault::Wait { place: file.name(), what: format!("is locked by another program; {who}") }
         }
         Some(ErrorCode::SystemIoFailure) => {

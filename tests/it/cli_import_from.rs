@@ -74,7 +74,7 @@ fn faults_of_the_command_line_and_of_files_are_told_with_what_to_write() {
     for (args, fault) in [
         (
             &["apis", "import", "--from", "gatus", "a.yaml", "none.yaml", "--yes"][..],
-            "none.yaml: the file is not there; write the path of a file of theirs, or make that file",
+            "none.yaml: the file is not there; write the path of a file of theirs",
         ),
         (&["apis", "import", "--from", "gatus", "a.yaml", "--yes"], "a.yaml, line 2, column 1: the text is no YAML"),
         (&["apis", "import", "b.toml", "b.toml", "--yes"], "apis import: 2 files are more than one; write one after"),

@@ -15,6 +15,9 @@ const VALUE_BYTES_MIN: usize = 4;
 /// The shortest part of a value (the token behind `Bearer`, a password in a body) that is hidden by itself.
 const PART_BYTES_MIN: usize = 6;
 
+/// The shortest text behind a `?` or `#` that is taken for a token by itself.
+const TOKEN_BYTES_MIN: usize = 8;
+
 /// Headers whose parts are words that every client sends. Their whole value is hidden all the same.
 const PLAIN: [&str; 6] = ["accept", "accept-encoding", "accept-language", "content-type", "host", "user-agent"];
 
@@ -117,26 +120,51 @@ impl<'a> Masking<'a> {
 /// `text` without what stands behind the path of an address, and before its `@`: there often is a signature or a token that opens a door
 /// to whoever reads it, as where the body of a redirect repeats where it leads.
 pub fn without_queries(text: &str) -> String {
-    let is_between = |c: char| c.is_whitespace() || c.is_control() || "\"'`<>".contains(c);
+    let is_between = |c: char| c.is_whitespace() || c.is_control() || "\"<>".contains(c);
     text.split_inclusive(is_between)
         .map(|word| {
             let (word, sign) = match word.chars().next_back().filter(|c| is_between(*c)) {
                 Some(sign) => word.split_at(word.len() - sign.len_utf8()),
                 None => (word, ""),
             };
-            let end = word.find(['?', '#']).filter(|at| {
-                let rest = &word[at + 1..];
-                !rest.is_empty() && (word[..*at].contains('/') || rest.contains('='))
-            });
-            let (open, mask) = end.map_or((word, ""), |at| (&word[..=at], "***"));
-            let host = open.find("://").map_or(open.len(), |at| at + 3);
-            let path = open[host..].find(['/', '?', '#']).map_or(open.len(), |at| host + at);
-            match open[host..path].rfind('@') {
-                Some(at) => format!("{}***{}{mask}{sign}", &open[..host], &open[host + at..]),
-                None => format!("{open}{mask}{sign}"),
+            let word = without_passwords(word);
+            match word.match_indices(['?', '#']).find(|(at, _)| is_query(&word[..*at], &word[at + 1..])) {
+                Some((at, _)) => format!("{}***{sign}", &word[..=at]),
+                None => format!("{word}{sign}"),
             }
         })
         .collect()
+}
+
+/// Whether what stands before a `?` or `#` looks like an address, or what stands behind it like a query or a token.
+fn is_query(before: &str, behind: &str) -> bool {
+    let is_token = behind.len() >= TOKEN_BYTES_MIN && behind.bytes().all(is_unreserved);
+    !behind.is_empty() && (before.contains('/') || behind.contains('=') || (is_token && !before.is_empty()))
+}
+
+/// `word` without who signs in, in each address in it; a password may hold what ends a host.
+fn without_passwords(word: &str) -> String {
+    let (mut shown, mut rest) = (String::new(), word);
+    let begin = |rest: &str| {
+        let slashes = ["//", r"\/\/"].into_iter().filter_map(|slashes| Some(rest.find(slashes)? + slashes.len()));
+        slashes.min()
+    };
+    while let Some(host) = begin(rest) {
+        let (before, address) = rest.split_at(host);
+        let host_end = address.find(['/', '\\', '?', '#', ',']).unwrap_or(address.len());
+        let is_port = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+        let host = &address[..host_end];
+        let no_port = host.split_once(':').filter(|(name, port)| !name.starts_with('[') && !is_port(port));
+        let hidden = match (host.rfind('@'), no_port) {
+            (Some(at), _) => at,
+            (None, Some(_)) => address.rfind('@').unwrap_or(address.len()),
+            (None, None) => 0,
+        };
+        shown.push_str(before);
+        shown.push_str(if hidden > 0 { "***" } else { "" });
+        rest = &address[hidden..];
+    }
+    shown + rest
 }
 
 /// How else a server may write `secret`: percent-encoded or not, as in a string of JSON, as in HTML.
@@ -206,13 +234,32 @@ mod tests {
             ("Found. Redirecting to /cb?code=1#t=2 now", "Found. Redirecting to /cb?*** now"),
             ("/reset?0123456789", "/reset?***"),
             ("login?next=1 x#id_token=1", "login?*** x#***"),
+            ("login?TOKENTOKEN done?next#access_token a?b:c/d?sig", "login?*** done?next#*** a?b:c/d?***"),
+            ("/x?sig=ab'cd&t=hunter22", "/x?***"),
             ("cannot reach postgres://user:p@ss@db/x", "cannot reach postgres://***@db/x"),
+            (r#"{"m":"mysql:\/\/root:hunter22@db\/x"}"#, r#"{"m":"mysql:\/\/***@db\/x"}"#),
+            ("postgres://user:hun/ter22@db/x", "postgres://***@db/x"),
+            (
+                "postgres://user:hunter22?x@db/x postgres://user:hun#ter22@db/x",
+                "postgres://***@db/x postgres://***@db/x",
+            ),
+            ("amqp://u:hunter22@a:5672,amqp://u:hunter23@b:5672", "amqp://***@a:5672,amqp://***@b:5672"),
+            ("//user:hunter22@h/x", "//***@h/x"),
+            ("postgres://user:hunter2", "postgres://***"),
         ] {
             assert_eq!(without_queries(text), shown);
         }
-        for open in
-            ["", "is it up? yes", "<?xml version=\"1.0\"?>", "color:#fff; it&#39;s", "a@b.test", "/docs?", "a/b@c"]
-        {
+        for open in [
+            "",
+            "is it up? yes",
+            "<?xml version=\"1.0\"?>",
+            "color:#fff; it&#39;s",
+            "a@b.test",
+            "/docs?",
+            "a/b@c",
+            "https://[::1]:8080/x",
+            "https://h:8080/@scope/pkg",
+        ] {
             assert_eq!(without_queries(open), open);
         }
     }

@@ -105,7 +105,7 @@ pub(super) async fn run(args: &DemoArgs, out: &Out) -> Result<Exit, AppError> {
             _ = terminate.recv() => break true,
             _ = interrupt.recv() => break true,
             dead = running.fatal() => {
-                note(&format!("error: the actor {} died: {:?}", dead.child, dead.reason));
+                note(&format!("error: the actor {} died: {}", dead.child, dead.reason));
                 break false;
             }
         }

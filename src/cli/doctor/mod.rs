@@ -23,7 +23,6 @@ mod watcher;
 mod who;
 
 use std::io::IsTerminal;
-use std::path::Path;
 use std::time::Duration;
 
 use api_health_core::ConfigFault;
@@ -85,7 +84,7 @@ fn bad_setting(fault: &ConfigFault) -> Finding {
 fn good_settings(loaded: &LoadedSettings) -> Finding {
     match &loaded.file {
         Some(path) => Check::Settings.ok(format!("valid: {} and the environment", path.display())),
-        None if Path::new(SETTINGS_FILE).exists() => Check::Settings.warn(
+        None if who::is_there(SETTINGS_FILE) => Check::Settings.warn(
             format!("valid, of the environment alone; the installed service reads {SETTINGS_FILE}"),
             format!("api-health --settings {SETTINGS_FILE} doctor"),
         ),

@@ -1,15 +1,20 @@
 //! Which process watches by the store: one that answers on its control socket, or else who holds the SQLite file.
 
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use super::report::Finding;
 use super::who::Who;
 use crate::cli::checks::Check;
 use crate::cli::settings::{self, Other};
 use crate::control::client::{self, ControlError};
+use crate::control::protocol;
 use crate::environment;
 use crate::settings::{LoadedSettings, StoreKind};
 use crate::sqlite::holder;
+
+/// A store that is throttled comes and goes within seconds, and so does a keeper that is started again.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(4);
 
 /// Who watches, as far as that can be told; and whether we look as the same user.
 pub(super) async fn examine(loaded: &LoadedSettings, who: &Who) -> Vec<Finding> {
@@ -37,7 +42,7 @@ pub(super) async fn examine(loaded: &LoadedSettings, who: &Who) -> Vec<Finding> 
     }
     match asked {
         Ok(Some(daemon)) => {
-            if let Some(why) = &daemon.who.unstored {
+            if let Some(why) = stores_nothing(&daemon.who, loaded).await {
                 let todo = "see why in its log (journalctl -u api-health), mend that, or start it again";
                 found.push(check.fault(format!("it stores nothing: {why}"), todo));
             }
@@ -54,6 +59,14 @@ pub(super) async fn examine(loaded: &LoadedSettings, who: &Who) -> Vec<Finding> 
         }
     }
     found
+}
+
+/// Why the daemon stores nothing, if looks some seconds apart agree: one write that failed may be a store that was busy.
+async fn stores_nothing(before: &protocol::Who, loaded: &LoadedSettings) -> Option<String> {
+    before.unstored.as_ref()?;
+    tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+    let daemon = client::find(&loaded.settings, &environment::get).await.ok().flatten()?;
+    daemon.who.unstored.filter(|_| daemon.who.instance == before.instance)
 }
 
 fn uid_of(pid: u32) -> Option<u32> {

@@ -61,8 +61,8 @@ impl Daemon for Answers {
     fn who(&self) -> LocalBoxFuture<'_, Who> {
         async {
             let trouble = match tokio::time::timeout(REPORT_WITHIN, self.gauges.report()).await {
-                Ok(Some(report)) => report.store_is_gone.then_some(NotReady::StoreGone),
-                _ => Some(NotReady::KeeperSilent),
+                Ok(report) => report.filter(|report| report.store_is_gone).map(|_| NotReady::StoreGone),
+                Err(_) => Some(NotReady::KeeperSilent),
             };
             Who { unstored: trouble.map(|trouble| trouble.words().to_owned()), ..self.who.clone() }
         }

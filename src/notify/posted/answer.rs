@@ -67,7 +67,8 @@ fn refusal_in(reply: &Reply, receiver: &Receiver) -> Option<Refusal> {
     let broke_off = !reply.body_cut_at_bound
         && (reply.content_length.is_some_and(|whole| reply.body_bytes < whole)
             || (!reply.body.is_empty()
-                && serde_json::from_slice::<serde::de::IgnoredAny>(&reply.body).is_err_and(|error| error.is_eof())));
+                && serde_json::from_slice::<serde::de::IgnoredAny>(without_mark(&reply.body))
+                    .is_err_and(|error| error.is_eof())));
     let otherwise = if broke_off { Refusal::Transient } else { Refusal::Permanent };
     (!taken).then(|| known.unwrap_or(otherwise))
 }
@@ -80,7 +81,7 @@ fn shows(success: &Success, body: &[u8]) -> bool {
 }
 
 fn shows_taken(taken: Taken, reply: &Reply) -> bool {
-    let body = reply.body.trim_ascii();
+    let body = without_mark(&reply.body).trim_ascii();
     match taken {
         Taken::Status(status) => reply.status == status,
         Taken::Empty => body.is_empty(),
@@ -98,8 +99,13 @@ fn shows_taken(taken: Taken, reply: &Reply) -> bool {
     }
 }
 
+/// A body without the byte order mark that .NET writes.
+fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
+}
+
 fn at(body: &[u8], pointer: &str) -> Option<Value> {
-    serde_json::from_slice::<Value>(body).ok()?.pointer_mut(pointer).map(Value::take)
+    serde_json::from_slice::<Value>(without_mark(body)).ok()?.pointer_mut(pointer).map(Value::take)
 }
 
 /// How long it asks to be left alone: as its body says, where it is known for that, else as its head does.
@@ -174,6 +180,13 @@ mod tests {
     fn an_echo_of_our_own_request_is_not_repeated() {
         let failure = Failure::NotHttp { detail: "it begins with \"POST /services/T0/token\"".into() };
         assert!(!unanswered(&failure, &receiver()).to_string().contains("token"));
+    }
+
+    #[test]
+    fn what_shows_that_an_alert_was_taken_is_seen_behind_a_byte_order_mark() {
+        let success = Success::Json { pointer: "/ok".into(), equals: true.into() };
+        assert!(shows(&success, "\u{feff}{\"ok\":true}".as_bytes()));
+        assert!(!shows(&success, "\u{feff}{\"ok\":false}".as_bytes()));
     }
 
     #[test]

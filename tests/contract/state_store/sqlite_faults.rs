@@ -21,7 +21,7 @@ fn a_file_that_another_program_holds_is_waited_for_within_bounds_and_then_works_
         let began = tokio::time::Instant::now();
         let results = store.commit(vec![over_the_one_before(rich("a", 1)), over_the_one_before(rich("b", 1))]).await;
         let locked = StoreError::Unavailable(format!(
-            "{} is locked by another program; `fuser {}` names it",
+            "{} is locked by another program; `fuser '{}'` lists who has it open, this program too",
             file.name(),
             file.path().display()
         ));

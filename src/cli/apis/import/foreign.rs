@@ -99,9 +99,7 @@ fn read(path: &Path) -> Result<api_health_import::File, AppError> {
         return Ok(api_health_import::File { name, content: Content::Database(path.to_owned()) });
     }
     let bytes = file::read_bytes(path).map_err(|error| match error {
-        SourceError::Misconfigured(fault) => {
-            SourceError::Misconfigured(file::of_another_kind(fault, "a file of theirs"))
-        }
+        SourceError::Misconfigured(fault) => SourceError::Misconfigured(file::of_another_monitor(fault)),
         other => other,
     })?;
     let content = Content::Bytes(bytes);
