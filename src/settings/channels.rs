@@ -6,7 +6,7 @@ use api_health_core::{ConfigFault, Secret};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::channel_keys::{self as keys, CHANNEL_KEYS, value_of};
+use super::channel_keys::{self as keys, CHANNEL_KEYS, VALUE_BYTES_MAX, value_of};
 use super::in_files::InFiles;
 use super::load::NO_AWS;
 use super::parsers;
@@ -48,7 +48,7 @@ pub(super) fn read(reader: &mut SettingsReader<'_>) -> (Vec<ChannelSettings>, BT
                 let origin = Origin::File(file.path.clone(), raw.line);
                 let key = format!("{CHANNELS}.{}", channel.name).into();
                 reader.effective.push(Effective { key, value: shown(channel), origin });
-                if let Some(again) = InFiles::of(|key| Some(&raw.values.get(key)?.0), channel) {
+                if let Some(again) = InFiles::of(|key| Some((&raw.values.get(key)?.0, VALUE_BYTES_MAX)), channel) {
                     in_files.insert(channel.name.clone(), again);
                 }
             }

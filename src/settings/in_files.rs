@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api_health_core::Secret;
 use serde_json::Value;
 
-use super::channel_keys::{HEADERS, VALUE_BYTES_MAX, as_written};
+use super::channel_keys::{HEADERS, as_written};
 use super::channels::is_url;
 use crate::configs::secrets::{SystemSecrets, has_file_reference, resolve};
 use crate::configs::url as configs_url;
@@ -16,19 +16,26 @@ use crate::notify::email;
 #[derive(Clone, Debug, PartialEq)]
 pub struct InFiles {
     channel: ChannelSettings,
-    keys: BTreeMap<&'static str, Secret>,
+    /// Each with the bytes that it may have.
+    keys: BTreeMap<&'static str, (Secret, usize)>,
     headers: Vec<(String, Secret)>,
 }
 
 impl InFiles {
-    /// By what is `written` for each key; `None`: nothing of it is in a file.
-    pub(super) fn of<'a>(written: impl Fn(&str) -> Option<&'a Value>, channel: &ChannelSettings) -> Option<Self> {
+    /// By what is `written` for each key, and how many bytes it may have; `None`: nothing of it is in a file.
+    pub(super) fn of<'a>(
+        written: impl Fn(&str) -> Option<(&'a Value, usize)>,
+        channel: &ChannelSettings,
+    ) -> Option<Self> {
         let in_files = |text: String| has_file_reference(&text).then(|| Secret::new(text));
-        let key = |key: &&'static str| Some((*key, in_files(as_written(written(key)?).ok()?)?));
+        let key = |key: &&'static str| {
+            let (value, bytes_max) = written(key)?;
+            Some((*key, (in_files(as_written(value).ok()?)?, bytes_max)))
+        };
         // Each recipient is a channel, so who they are is read once.
         let keys = channel.keys.keys().filter(|key| channel.kind.name != email::KIND.name || **key != email::TO.name);
-        let keys: BTreeMap<&'static str, Secret> = keys.filter_map(key).collect();
-        let headers = written(HEADERS.name).and_then(|value| value.as_object()).into_iter().flatten();
+        let keys: BTreeMap<&'static str, (Secret, usize)> = keys.filter_map(key).collect();
+        let headers = written(HEADERS.name).and_then(|(value, _)| value.as_object()).into_iter().flatten();
         let headers: Vec<(String, Secret)> =
             headers.filter_map(|(name, value)| Some((name.clone(), in_files(value.as_str()?.to_owned())?))).collect();
         let is_any = !keys.is_empty() || !headers.is_empty();
@@ -42,8 +49,8 @@ impl InFiles {
             let text = resolve(text.reveal(), &SystemSecrets, bytes_max).ok()?;
             (!text.trim().is_empty()).then_some(text)
         };
-        for (key, text) in &self.keys {
-            let text = filled_in(text, VALUE_BYTES_MAX)?;
+        for (key, (text, bytes_max)) in &self.keys {
+            let text = filled_in(text, *bytes_max)?;
             let is_url = again.kind.keys.iter().any(|known| known.name == *key && is_url(known));
             let text = if is_url { configs_url::check(&text).ok()?.into() } else { text };
             again.keys.insert(key, Secret::new(text));

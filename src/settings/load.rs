@@ -76,7 +76,12 @@ pub fn reload(
 /// The file that is read. A link that leads nowhere is there, and a fault: whoever laid it means other settings than the defaults.
 fn found(file: Option<&Path>, folder: &Path) -> Option<PathBuf> {
     let usual = folder.join(FILE_NAME);
-    file.map(Path::to_owned).or_else(|| usual.symlink_metadata().is_ok().then_some(usual))
+    file.map(Path::to_owned).or_else(|| is_there(&usual).then_some(usual))
+}
+
+/// Whether there is such a file, or a link by that name that leads nowhere.
+pub fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 /// What [`load`] does, for a build with or without AWS.

@@ -57,9 +57,11 @@ fn webhook(reader: &mut SettingsReader<'_>) -> Option<(ChannelSettings, Option<I
         reader.fault(keys::WEBHOOK_URL.name, &reader.origin(&keys::WEBHOOK_URL), fault);
     }
     let section = [("url", &keys::WEBHOOK_URL), ("secret", &keys::WEBHOOK_SECRET)];
-    let written: BTreeMap<_, _> =
-        section.into_iter().filter_map(|(name, key)| Some((name, reader.written(key)?.0))).collect();
-    let in_files = InFiles::of(|key| written.get(key), &webhook);
+    let written: BTreeMap<_, _> = section
+        .into_iter()
+        .filter_map(|(name, key)| Some((name, (reader.written(key)?.0, key.kind.length_max()))))
+        .collect();
+    let in_files = InFiles::of(|key| written.get(key).map(|(value, bytes_max)| (value, *bytes_max)), &webhook);
     Some((webhook, in_files))
 }
 

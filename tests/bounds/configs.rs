@@ -165,6 +165,21 @@ fn the_faults_of_a_settings_file_are_told_up_to_a_bound() {
 }
 
 #[test]
+fn a_secret_that_is_read_again_has_the_bound_that_it_had_at_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "x".repeat(1024)).unwrap();
+    let settings =
+        format!("[notify.webhook]\nurl = \"http://127.0.0.1/\"\nsecret = \"${{file:{}}}\"\n", secret.display());
+    std::fs::write(folder.path().join("api-health.toml"), settings).unwrap();
+    let loaded = load::load(None, folder.path(), &|_| None).unwrap();
+    let in_files = &loaded.settings.notify.in_files["webhook"];
+    assert!(in_files.read_again().is_some());
+    std::fs::write(&secret, "x".repeat(1025)).unwrap();
+    assert!(in_files.read_again().is_none());
+}
+
+#[test]
 fn a_setting_has_so_many_characters_at_most() {
     let folder = tempfile::tempdir().unwrap();
     let why = |name: &'static str, value: String| {

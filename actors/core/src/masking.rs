@@ -152,7 +152,10 @@ fn without_passwords(word: &str) -> String {
     while let Some(host) = begin(rest) {
         let (before, address) = rest.split_at(host);
         let host_end = address.find(['/', '\\', '?', '#', ',']).unwrap_or(address.len());
-        let is_port = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+        let is_port = |text: &str| {
+            let number = text.trim_end_matches(|c: char| c.is_ascii_punctuation()); // `(https://h:80)`
+            number.bytes().all(|b| b.is_ascii_digit())
+        };
         let host = &address[..host_end];
         let no_port = host.split_once(':').filter(|(name, port)| !name.starts_with('[') && !is_port(port));
         let hidden = match (host.rfind('@'), no_port) {
@@ -259,6 +262,7 @@ mod tests {
             "a/b@c",
             "https://[::1]:8080/x",
             "https://h:8080/@scope/pkg",
+            "(see 'http://h:8080').",
         ] {
             assert_eq!(without_queries(open), open);
         }

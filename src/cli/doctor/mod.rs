@@ -34,7 +34,7 @@ use super::checks::{Check, SETTINGS_FILE};
 use super::out::{Out, shows_progress};
 use crate::app::{App, AppError};
 use crate::exit::Exit;
-use crate::settings::{LoadedSettings, LogFormat, LogSettings};
+use crate::settings::{LoadedSettings, LogFormat, LogSettings, load};
 use crate::telemetry;
 use cloud::Cloud;
 use report::Finding;
@@ -84,7 +84,7 @@ fn bad_setting(fault: &ConfigFault) -> Finding {
 fn good_settings(loaded: &LoadedSettings) -> Finding {
     match &loaded.file {
         Some(path) => Check::Settings.ok(format!("valid: {} and the environment", path.display())),
-        None if who::is_there(SETTINGS_FILE) => Check::Settings.warn(
+        None if load::is_there(SETTINGS_FILE.as_ref()) => Check::Settings.warn(
             format!("valid, of the environment alone; the installed service reads {SETTINGS_FILE}"),
             format!("api-health --settings {SETTINGS_FILE} doctor"),
         ),

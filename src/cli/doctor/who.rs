@@ -7,6 +7,7 @@ use rustix::process::geteuid;
 use super::env_file::ENV_FILE;
 use super::report::Finding;
 use crate::cli::checks::{Check, SETTINGS_FILE};
+use crate::settings::load;
 
 /// The user that the packages make and the unit names.
 const DAEMON_USER: &str = "api-health";
@@ -24,22 +25,17 @@ pub(super) struct Who {
     has_env_file: bool,
 }
 
-/// Whether there is such a file, or a link by that name that leads nowhere.
-pub(super) fn is_there(path: &str) -> bool {
-    Path::new(path).symlink_metadata().is_ok()
-}
-
 impl Who {
     /// This process, on this machine.
     pub(super) fn here(settings: Option<&Path>, env_file: Option<&Path>) -> Self {
-        let installed = || is_there(SETTINGS_FILE).then(|| SETTINGS_FILE.into());
+        let installed = || load::is_there(SETTINGS_FILE.as_ref()).then(|| SETTINGS_FILE.into());
         Self {
             uid: geteuid().as_raw(),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             users: std::fs::read_to_string("/etc/passwd").unwrap_or_default(),
             settings: settings.map(|path| std::path::absolute(path).unwrap_or(path.into())).or_else(installed),
             env_file: env_file.map(Path::to_owned),
-            has_env_file: is_there(ENV_FILE),
+            has_env_file: load::is_there(ENV_FILE.as_ref()),
         }
     }
 
