@@ -48,7 +48,8 @@ impl Body {
     async fn next(&mut self, trace: &Trace) -> Option<Result<Bytes, Failure>> {
         match self {
             Self::Awc(body) => Some(body.next().await?.map_err(|error| failure(trace, &error))),
-            Self::Http2(stream) => stream.next(trace).await,
+            // On the heap: few go this way, and all would carry its size.
+            Self::Http2(stream) => Box::pin(stream.next(trace)).await,
         }
     }
 }

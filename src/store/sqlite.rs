@@ -128,7 +128,7 @@ fn load_all(db: &mut Db) -> Result<LoadedStates, Fault> {
 }
 
 pub(super) fn has_table(connection: &rusqlite::Connection, name: &str) -> rusqlite::Result<bool> {
-    connection.query_row(HAS_TABLE, [name], |row| row.get(0))
+    connection.prepare_cached(HAS_TABLE)?.query_row([name], |row| row.get(0))
 }
 
 fn load(db: &mut Db, api_id: &ApiId) -> Result<Option<StoredState>, Fault> {
