@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Message, Recipient, WrapFuture};
-use api_health_core::keep::{self, DeliveryResult, Effect, FlushUntil, HEARTBEAT_MAX};
+use api_health_core::keep::{self, DeliveryResult, Effect, HEARTBEAT_MAX};
 use api_health_core::own::shards::{Shard, ShardSet};
 use api_health_core::schedule::Moment;
 use api_health_core::{Alert, ApiId};
@@ -28,10 +28,8 @@ use crate::ports::{CommitError, HistoryStore, StateStore, StateWrite, StoreError
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
 
-pub use messages::{
-    ApplyConfigs, DropChannel, DropShards, Flush, GainShards, KeeperReport, OutcomeBatch, ReleaseShards, Report, Retry,
-    SelfStatus, SetMaintenance, SubmitOutcome, Withdraw,
-};
+pub use api_health_core::keep::Report as KeeperReport;
+pub use messages::{Apply, Flush, GainShards, OutcomeBatch, SubmitOutcome};
 
 /// Messages in the keeper's mailbox. It answers each in microseconds; senders of more wait.
 pub const MAILBOX_CAPACITY: usize = 1_024;
@@ -138,9 +136,7 @@ impl StateKeeper {
                         |_| StoreError::Unavailable(format!("no answer within {} s", HEARTBEAT_MAX.as_secs()));
                     tokio::time::timeout(HEARTBEAT_MAX, written).await.map_err(no_answer).flatten()
                 };
-                ctx.spawn(writing.into_actor(self).map(|written, keeper, ctx| {
-                    keeper.apply(ctx, |core, now| core.on_heartbeat_result(written, now));
-                }));
+                self.feed(writing, ctx, keep::Keeper::on_heartbeat_result);
             }
             Effect::WriteHistory { call, items } => self.write_history(call, items, ctx),
             Effect::ReadHistory { call, series, slots, limit } => self.read_history(call, series, slots, limit, ctx),
@@ -189,9 +185,7 @@ impl StateKeeper {
     fn load(&mut self, call: u64, api_id: ApiId, ctx: &mut Context<Self>) {
         let store = Arc::clone(&self.deps.store);
         let load = async move { (load::read(&*store, &api_id).await, api_id) };
-        ctx.spawn(load.into_actor(self).map(move |(read, api_id), keeper, ctx| {
-            keeper.apply(ctx, |core, now| core.on_record_read(call, &api_id, read, now));
-        }));
+        self.feed(load, ctx, move |core, (read, api_id), now| core.on_record_read(call, &api_id, read, now));
     }
 
     /// A supervisor that is gone has ended this actor, or is about to.
@@ -199,13 +193,14 @@ impl StateKeeper {
         ctx.spawn(self.deps.supervisor.send(asks).into_actor(self).map(|_, _, _| ()));
     }
 
-    fn flush(&mut self, until: FlushUntil, ctx: &mut Context<Self>) -> oneshot::Receiver<()> {
-        let (waiter, done) = oneshot::channel();
-        self.next_waiter += 1;
-        let number = self.next_waiter;
-        self.waiters.insert(number, waiter);
-        self.apply(ctx, |core, now| core.flush(until, number, now));
-        done
+    /// Feeds the core with what comes of `work`.
+    fn feed<T: 'static>(
+        &self,
+        work: impl Future<Output = T> + 'static,
+        ctx: &mut Context<Self>,
+        with: impl FnOnce(&mut keep::Keeper, T, Moment) + 'static,
+    ) {
+        ctx.spawn(work.into_actor(self).map(|came, keeper, ctx| keeper.apply(ctx, |core, now| with(core, came, now))));
     }
 }
 

@@ -23,7 +23,6 @@ use super::Supervisor;
 use super::ownership::shard;
 use super::source::{ReadMode, ReadResult, Source, read_some};
 use crate::ports::ConfigSource;
-use crate::state_keeper::ApplyConfigs;
 
 /// How often a worker reads all rows to which another says what changed.
 const FOLLOW_EVERY: Duration = Duration::from_secs(3_600);
@@ -187,7 +186,6 @@ impl Supervisor {
         }
         self.probers.count.send_replace(self.probers.supervised.len());
         self.say_what_is_not_here();
-        self.finish_stop_if_idle();
         self.answer_waiters();
     }
 
@@ -221,7 +219,7 @@ impl Supervisor {
         diff.dependents = Some(dependents);
         self.configs.closed_unconfigured |= diff.configured.is_some();
         // Before the probers that it is about are started, so that no outcome comes before it.
-        self.send_to_keeper(ApplyConfigs(diff), ctx);
+        self.tell_keeper(move |core, now| core.apply_configs(&diff, now), ctx);
         if started.len() + changed.len() + stopped > 0 {
             let (started, changed) = (started.len(), changed.len());
             let running = self.probers.supervised.len() + started;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, StreamHandler, WrapFuture};
-use api_health_core::keep::Grant;
+use api_health_core::keep::{Grant, Keeper};
 use api_health_core::own::notices::{Ask, AskFor, Notice};
 use api_health_core::own::shards::ShardSet;
 use api_health_core::{Alert, AlertKind, Status};
@@ -27,9 +27,7 @@ use crate::lease_view::{LeaseView, NextHeartbeat};
 use crate::ports::StoreError;
 use crate::prober::ProbeAgain;
 use crate::retry::RetryPolicy;
-use crate::state_keeper::{
-    DropChannel, DropShards, GainShards, ReleaseShards, Retry, SelfStatus, SetMaintenance, SupervisorRequest, Withdraw,
-};
+use crate::state_keeper::{Apply, GainShards, SupervisorRequest};
 
 /// The records of what is owned are read for this long, again and again; then, where nothing runs without, the process ends.
 const LOAD_MAX: Duration = Duration::from_secs(60);
@@ -109,7 +107,7 @@ impl Supervisor {
                         }
                     }
                     if !gone.is_empty() {
-                        supervisor.send_to_keeper(DropShards(gone), ctx);
+                        supervisor.tell_keeper(move |core, _| core.drop_shards(&gone), ctx);
                     }
                     supervisor.on_shards_loaded(ctx);
                     supervisor.load(ctx); // what was granted again meanwhile
@@ -151,7 +149,7 @@ impl Supervisor {
     pub(super) fn release(&mut self, ctx: &mut Context<Self>) {
         let can_go = self.ownership.can_go();
         if !can_go.is_empty() && self.chain.is_up() {
-            self.send_to_keeper(ReleaseShards(can_go), ctx);
+            self.tell_keeper(move |core, now| core.release_shards(&can_go, now), ctx);
         }
     }
 
@@ -167,7 +165,7 @@ impl Supervisor {
     fn lose(&mut self, shards: ShardSet, ctx: &mut Context<Self>) {
         self.ownership.remove(&shards);
         self.reconcile(ctx);
-        self.send_to_keeper(DropShards(shards), ctx);
+        self.tell_keeper(move |core, _| core.drop_shards(&shards), ctx);
     }
 
     /// Looks at the fleet: who is missing, and what is asked of the owners.
@@ -191,10 +189,13 @@ impl Supervisor {
             let why = format!("another api-health shares this store: {} on host {}", other.id, other.host);
             return self.ownership.join(Err(why));
         }
-        let channels = others.iter().flat_map(|record| record.channels.iter().cloned()).collect();
-        let now = self.monotonic();
-        let fault = self.ownership.fault(&sight, now);
-        self.send_to_keeper(SelfStatus::Fleet { fault, channels }, ctx);
+        let channels: Vec<String> = others.iter().flat_map(|record| record.channels.iter().cloned()).collect();
+        let fault = self.ownership.fault(&sight, self.time.monotonic());
+        let about_the_others = move |core: &mut Keeper, now| {
+            core.set_channels_elsewhere(channels);
+            core.on_fleet_status(fault, now);
+        };
+        self.report(about_the_others, ctx);
         for ask in self.ownership.open_asks(&sight) {
             let id = ask.id.clone();
             if self.act_on(ask, ctx) {
@@ -208,12 +209,14 @@ impl Supervisor {
         let Some(keeper) = self.chain.keeper.as_ref().filter(|_| self.chain.is_up()) else { return false };
         match what {
             AskFor::Retry { alert_ids } => {
-                self.send(&keeper.addr, Retry(alert_ids), ctx);
+                self.tell_keeper(move |core, now| core.retry(alert_ids.as_deref(), now), ctx);
             }
             AskFor::DropChannel { channel } => {
-                self.send(&keeper.addr, DropChannel { channel, until: at }, ctx);
+                self.tell_keeper(move |core, now| core.drop_channel(&channel, at, now), ctx);
             }
-            AskFor::Maintenance { of, window } => self.send(&keeper.addr, SetMaintenance { of, window }, ctx),
+            AskFor::Maintenance { of, window } => {
+                self.tell_keeper(move |core, now| core.set_maintenance(&of, window.as_ref(), now), ctx);
+            }
             AskFor::Withdraw { api_id, incident_id, kind } => {
                 if !self.ownership.is_ready(shard(&api_id)) {
                     return false; // its owner does
@@ -233,7 +236,7 @@ impl Supervisor {
                     evidence: None,
                     api_id,
                 };
-                let sent = keeper.addr.send(Withdraw(Arc::new(alert)));
+                let sent = keeper.addr.send(Apply::new(move |core, now| core.withdraw(&Arc::new(alert), now)));
                 ctx.spawn(sent.into_actor(self).map(move |sent, supervisor, _| match &supervisor.ownership.handle {
                     Some(handle) if sent.is_ok() => handle.notice(Notice::Done(id)),
                     _ => supervisor.ownership.forget_acted(|acted| acted == id), // the keeper died: its next life is told
