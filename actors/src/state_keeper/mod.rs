@@ -46,7 +46,6 @@ pub struct KeeperDeps {
     pub store: Arc<dyn StateStore>,
     pub history: Option<Arc<dyn HistoryStore>>,
     pub alerter: Handle<Recipient<DeliverAlerts>>,
-    pub supervisor: Recipient<SupervisorRequest>,
     pub time: TimeBase,
     pub stats: Arc<Stats>,
     pub own_side: Arc<OwnSide>,
@@ -75,6 +74,7 @@ pub enum SupervisorRequest {
 pub struct StateKeeper {
     core: keep::Keeper,
     deps: KeeperDeps,
+    supervisor: Recipient<SupervisorRequest>,
     waiters: HashMap<u64, oneshot::Sender<()>>,
     next_waiter: u64,
     /// Ticks since the board was filled.
@@ -85,8 +85,8 @@ pub struct StateKeeper {
 
 impl StateKeeper {
     /// A keeper that decides with `core`.
-    pub fn new(core: keep::Keeper, deps: KeeperDeps) -> Self {
-        Self { core, deps, waiters: HashMap::new(), next_waiter: 0, ticks: 0, shows_all: false }
+    pub fn new(core: keep::Keeper, deps: KeeperDeps, supervisor: Recipient<SupervisorRequest>) -> Self {
+        Self { core, deps, supervisor, waiters: HashMap::new(), next_waiter: 0, ticks: 0, shows_all: false }
     }
 
     /// Calls the core, and executes the effects.
@@ -190,7 +190,7 @@ impl StateKeeper {
 
     /// A supervisor that is gone has ended this actor, or is about to.
     fn ask_supervisor(&self, asks: SupervisorRequest, ctx: &mut Context<Self>) {
-        ctx.spawn(self.deps.supervisor.send(asks).into_actor(self).map(|_, _, _| ()));
+        ctx.spawn(self.supervisor.send(asks).into_actor(self).map(|_, _, _| ()));
     }
 
     /// Feeds the core with what comes of `work`.

@@ -116,7 +116,6 @@ pub struct Supervisor {
     time: TimeBase,
     stats: Arc<Stats>,
     own_side: Arc<OwnSide>,
-    board: Arc<Board>,
     round: Arc<Round>,
     /// Of the alerter, of the keeper, and those of the probers from [`FIRST_OF_PROBERS`] on. One that is missing is started
     /// with the next child on it.
@@ -148,7 +147,7 @@ impl Supervisor {
         Self {
             configs: Configs::new(std::mem::take(&mut world.sources)),
             ownership: Ownership::new(world.leases.take()),
-            chain: Chain::new(world, &options, &time, &stats, &own_side),
+            chain: Chain::new(world, &options, &time, &stats, &own_side, board),
             probers: Probers::default(),
             watchdog: Watchdog::default(),
             threads: std::iter::repeat_with(|| None).take(FIRST_OF_PROBERS + options.prober_threads.max(1)).collect(),
@@ -160,7 +159,6 @@ impl Supervisor {
             time,
             stats,
             own_side,
-            board,
             round,
         }
     }

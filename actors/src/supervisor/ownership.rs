@@ -13,7 +13,7 @@ use api_health_core::own::shards::{SHARDS, Shard, ShardSet};
 use tokio::sync::{oneshot, watch};
 
 use crate::lease_holder::{Gained, LeaseHandle, Sight};
-use crate::lease_view::{LeaseView, NextHeartbeat};
+use crate::lease_view::NextHeartbeat;
 use crate::world::LeaseParts;
 
 /// That fewer workers live than are expected is reported after this long: one that is started again is not missed.
@@ -44,7 +44,6 @@ pub(crate) struct Ownership {
     pub(super) handle: Option<LeaseHandle>,
     /// Dropped with the supervisor: the lease holder ends then.
     pub(super) alive: Option<oneshot::Sender<()>>,
-    pub(super) view: LeaseView,
     pub(super) next_heartbeat: NextHeartbeat,
     pub(super) expected: Option<usize>,
     pub(super) alone: bool,
@@ -76,7 +75,6 @@ impl Ownership {
             parts,
             handle: None,
             alive: None,
-            view: LeaseView::always_valid(),
             next_heartbeat: NextHeartbeat::default(),
             short_since: None,
             acted: VecDeque::new(),

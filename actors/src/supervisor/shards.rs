@@ -59,7 +59,7 @@ impl Supervisor {
         self.ownership.alive = Some(alive);
         actix_rt::spawn(async move { drop(select(pin!(holder.run()), gone).await) });
         ctx.add_stream(futures_util::stream::poll_fn(move |cx| changes.poll_recv(cx)));
-        self.ownership.view = LeaseView::of(handle.clone(), NextHeartbeat::clone(&self.ownership.next_heartbeat));
+        self.chain.deps.lease = LeaseView::of(handle.clone(), NextHeartbeat::clone(&self.ownership.next_heartbeat));
         self.ownership.handle = Some(handle);
     }
 
@@ -190,7 +190,8 @@ impl Supervisor {
             return self.ownership.join(Err(why));
         }
         let channels: Vec<String> = others.iter().flat_map(|record| record.channels.iter().cloned()).collect();
-        let fault = self.ownership.fault(&sight, self.time.monotonic());
+        let now = self.monotonic();
+        let fault = self.ownership.fault(&sight, now);
         let about_the_others = move |core: &mut Keeper, now| {
             core.set_channels_elsewhere(channels);
             core.on_fleet_status(fault, now);
