@@ -205,7 +205,7 @@ impl Keeper {
 
     fn on_adopted(&mut self, api_id: &ApiId, forgot: bool, outages: &[Arc<Alert>], now: Moment) {
         // What waited for its next try may not be in this record: what is must not inherit the wait.
-        self.delivery_queue.forget(api_id, &self.channels);
+        self.channels.iter_mut().for_each(|channel| channel.queue.forget(api_id));
         for outage in outages {
             self.withdraw_outage(outage, now);
         }

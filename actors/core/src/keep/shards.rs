@@ -114,7 +114,7 @@ impl Keeper {
             return;
         }
         let unsaved = self.in_shards(self.owned.releasing(), Entry::is_unsaved);
-        let under_way = self.delivery_queue.in_flight().chain(self.history.waited_for());
+        let under_way = self.in_flight().chain(self.history.waited_for());
         let busy: ShardSet = unsaved.iter().chain(under_way).map(|api_id| self.owned.shard(api_id)).collect();
         let left: ShardSet = self.owned.releasing().difference(&busy).copied().collect();
         if !left.is_empty() {
@@ -133,7 +133,7 @@ impl Keeper {
         for api_id in self.in_shards(shards, |_| true) {
             let Some(entry) = self.ledger.forget(&api_id) else { continue };
             self.effects.extend(entry.delivered_unstored().map(|outage| Effect::RequestWithdrawal(Arc::clone(outage))));
-            self.delivery_queue.forget(&api_id, &self.channels);
+            self.channels.iter_mut().for_each(|channel| channel.queue.forget(&api_id));
             self.with_outbox.remove(&api_id);
             self.given_up.remove(&api_id);
             self.unclear.forget(&api_id);
