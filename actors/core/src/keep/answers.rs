@@ -141,7 +141,7 @@ impl Keeper {
 
     /// Alerts that the store is back, if there was an alert that it is down.
     pub(super) fn report_store_recovery(&mut self, now: Moment) {
-        if self.ledger.get(&ApiId::monitor_store()).is_some_and(|entry| entry.state.incident.is_some()) {
+        if self.has_incident(&ApiId::monitor_store()) {
             let store = SelfMonitored::store(&self.setup.store_name);
             self.decide_about(&store, None, now, now.wall);
         }

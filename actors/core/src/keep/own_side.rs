@@ -104,7 +104,7 @@ impl Keeper {
     }
 
     pub(super) fn note_open_or_ended(&mut self, api_id: &ApiId) {
-        if self.ledger.get(api_id).is_some_and(|entry| entry.state.incident.is_some()) {
+        if self.has_incident(api_id) {
             self.note_open(api_id);
         } else if let Some(unclear) = api_id.unclear_api() {
             self.unclear.forget(&unclear);
