@@ -4,14 +4,14 @@
 //! any two steps that matter: what the program did in memory in between is lost either way.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api_health_core::own::records::LeaseRecord;
 use api_health_core::{Alert, ApiConfig, ApiId, ApiState, Heartbeat, Timestamp};
 use tokio::sync::Notify;
 
-use super::VirtualClock;
+use super::{VirtualClock, lock};
 use super::target::Behaviour;
 use crate::ports::Clock;
 
@@ -242,10 +242,6 @@ struct Inner {
 struct Own {
     gate: Mutex<Gate>,
     crashed: Notify,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Stage {
