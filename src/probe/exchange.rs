@@ -99,6 +99,21 @@ pub struct Reply {
     pub certificate: Option<Validity>,
 }
 
+impl Exchange {
+    /// One that came to nothing before it was under way.
+    pub(super) fn failed(failure: Failure, took: Duration) -> Self {
+        Self {
+            phases: PhaseTimes::default(),
+            address: None,
+            by_proxy: false,
+            took,
+            result: Err(failure),
+            raw: Raw::default(),
+            figures: ProbeFigures::default().with_took(took),
+        }
+    }
+}
+
 impl Client {
     /// Makes `request` ready to be asked again and again.
     ///
@@ -114,18 +129,7 @@ impl Client {
     pub async fn exchange(&self, request: &Request) -> Exchange {
         match self.prepare(request.clone()) {
             Ok(prepared) => self.exchange_prepared(&prepared).await,
-            Err(failure) => {
-                let (phases, raw) = (PhaseTimes::default(), Raw::default());
-                Exchange {
-                    phases,
-                    address: None,
-                    by_proxy: false,
-                    took: Duration::ZERO,
-                    result: Err(failure),
-                    raw,
-                    figures: ProbeFigures::default(),
-                }
-            }
+            Err(failure) => Exchange::failed(failure, Duration::ZERO),
         }
     }
 

@@ -190,15 +190,7 @@ impl WithToken {
         let started = Instant::now();
         let deadline = started + self.api.timeout;
         let failed = |failure| {
-            let exchange = Exchange {
-                phases: PhaseTimes::default(),
-                address: None,
-                by_proxy: false,
-                took: started.elapsed(),
-                result: Err(failure),
-                raw: Raw::default(),
-                figures: ProbeFigures::default().with_took(started.elapsed()),
-            };
+            let exchange = Exchange::failed(failure, started.elapsed());
             Asked { exchange, token: None, waited: Duration::ZERO }
         };
         client.look_at_roots().await;

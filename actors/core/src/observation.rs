@@ -16,9 +16,10 @@ pub use failure::Failure;
 pub use fault::{CertificateFault, LocalFault, NameServerFault};
 
 /// A phase of an exchange, in the order in which they happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
     /// Looking up the name.
+    #[default]
     Resolve,
     /// Opening the TCP connection.
     Connect,
@@ -133,4 +134,22 @@ pub struct Observation {
     /// More of what was seen, where it is wanted: of an exchange that failed, and of the first good ones after it.
     pub seen: Option<Box<Seen>>,
     pub figures: ProbeFigures,
+}
+
+impl Observation {
+    /// One of which nothing is known but its answer, and that it was made at that moment.
+    pub fn new(answer: Answer, at: Timestamp) -> Self {
+        Self {
+            started_at: at,
+            finished_at: at,
+            took: Duration::ZERO,
+            waited_for_host: Duration::ZERO,
+            phases: PhaseTimes::default(),
+            address: None,
+            by_proxy: false,
+            answer,
+            seen: None,
+            figures: ProbeFigures::default(),
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use api_health_core::network::{self, Ballot, Blame, Crowd, Family, OwnPart, Panel, Testimony, Vote, Word, Zone};
 use api_health_core::api::IpFamily;
 use api_health_core::observation::{CertificateFault, LocalFault, NameServerFault, Phase};
-use api_health_core::{Answer, ApiConfig, ApiId, Failure, Observation, PhaseTimes, Schedule, Timestamp, Verdict};
+use api_health_core::{Answer, ApiConfig, ApiId, Failure, Observation, Schedule, Timestamp, Verdict};
 use proptest::prelude::*;
 
 fn config(url: &str) -> ApiConfig {
@@ -19,18 +19,8 @@ fn config(url: &str) -> ApiConfig {
 }
 
 fn failed(failure: Failure) -> Observation {
-    Observation {
-        started_at: Timestamp::default(),
-        finished_at: Timestamp::default(),
-        took: Duration::from_secs(1),
-        waited_for_host: Duration::ZERO,
-        phases: PhaseTimes::default(),
-        address: None,
-        by_proxy: false,
-        answer: Answer::Failure(failure),
-        seen: None,
-        figures: api_health_core::ProbeFigures::default(),
-    }
+    let known = Observation::new(Answer::Failure(failure), Timestamp::default());
+    Observation { took: Duration::from_secs(1), ..known }
 }
 
 /// One testimony for each word.

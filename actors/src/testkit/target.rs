@@ -208,19 +208,8 @@ impl FakeTargets {
             let phases = PhaseTimes { resolve: phase(is_looked_up), tls, ..PhaseTimes::default() };
             let address = is_connected.then_some(address);
             let by_proxy = matches!(behaviour, Behaviour::ProxyIsDead | Behaviour::AnswersByProxy);
-            let seen = None;
-            Observation {
-                started_at,
-                finished_at,
-                took,
-                waited_for_host,
-                phases,
-                address,
-                by_proxy,
-                answer,
-                seen,
-                figures: api_health_core::ProbeFigures::default(),
-            }
+            let known = Observation::new(answer, started_at);
+            Observation { finished_at, took, waited_for_host, phases, address, by_proxy, ..known }
         })
     }
 }
