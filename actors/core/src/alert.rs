@@ -91,6 +91,25 @@ pub struct Alert {
 }
 
 impl Alert {
+    /// An outage that a worker sent before it lost the API and could not store: as much of it as it takes to withdraw it.
+    pub fn of_lost_outage(api_id: ApiId, incident_id: String, kind: AlertKind, at: Timestamp) -> Self {
+        Self {
+            alert_id: Self::id(&incident_id, kind),
+            incident_id,
+            kind,
+            name: api_id.to_string(),
+            url: String::new(),
+            previous_status: Status::Unknown,
+            happened_at: at,
+            detected_at: at,
+            incident_started_at: at,
+            reason: "its worker lost the API before it could store it".into(),
+            changes_left_out: 0,
+            evidence: None,
+            api_id,
+        }
+    }
+
     /// The id of the alert of this kind for an incident. Outage and recovery have different ids, so that a channel that drops repeats
     /// does not drop the recovery.
     pub fn id(incident_id: &str, kind: AlertKind) -> String {

@@ -13,10 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Message, Recipient, WrapFuture};
-use api_health_core::keep::{self, DeliveryResult, Effect, HEARTBEAT_MAX};
-use api_health_core::own::shards::{Shard, ShardSet};
+use api_health_core::ApiId;
+use api_health_core::keep::{self, DeliveryResult, Effect, HEARTBEAT_MAX, Request};
 use api_health_core::schedule::Moment;
-use api_health_core::{Alert, ApiId};
 use tokio::sync::oneshot;
 
 use crate::alerter::DeliverAlerts;
@@ -53,23 +52,10 @@ pub struct KeeperDeps {
     pub board: Arc<Board>,
 }
 
-/// What the keeper asks of the supervisor.
-#[derive(Clone, Debug, PartialEq, Eq, Message)]
+/// To the supervisor.
+#[derive(Message)]
 #[rtype(result = "()")]
-pub enum SupervisorRequest {
-    /// Probe this API again at once: a decision about it was dropped.
-    ProbeAgain(ApiId),
-    /// Somebody with this higher epoch owns this shard.
-    ShardFenced {
-        shard: Shard,
-        /// As one of its records has it.
-        epoch: u64,
-    },
-    /// These shards are released.
-    ShardsReleased(ShardSet),
-    /// An outage was sent that could not be stored, of an API that now has another owner: that owner has to withdraw it.
-    Withdraw(Arc<Alert>),
-}
+pub struct SupervisorRequest(pub Request);
 
 pub struct StateKeeper {
     core: keep::Keeper,
@@ -140,12 +126,11 @@ impl StateKeeper {
             }
             Effect::WriteHistory { call, items } => self.write_history(call, items, ctx),
             Effect::ReadHistory { call, series, slots, limit } => self.read_history(call, series, slots, limit, ctx),
-            Effect::ProbeAgain(api_id) => self.ask_supervisor(SupervisorRequest::ProbeAgain(api_id), ctx),
-            Effect::ShardFenced { shard, epoch } => {
-                self.ask_supervisor(SupervisorRequest::ShardFenced { shard, epoch }, ctx);
+            Effect::Request(request) => {
+                // A supervisor that is gone has ended this actor, or is about to.
+                let sent = self.supervisor.send(SupervisorRequest(request));
+                ctx.spawn(sent.into_actor(self).map(|_, _, _| ()));
             }
-            Effect::ShardsReleased(shards) => self.ask_supervisor(SupervisorRequest::ShardsReleased(shards), ctx),
-            Effect::RequestWithdrawal(alert) => self.ask_supervisor(SupervisorRequest::Withdraw(alert), ctx),
             Effect::Flushed(waiter) => {
                 if let Some(waiter) = self.waiters.remove(&waiter) {
                     let _ = waiter.send(()); // whoever gave up waiting needs no answer
@@ -186,11 +171,6 @@ impl StateKeeper {
         let store = Arc::clone(&self.deps.store);
         let load = async move { (load::read(&*store, &api_id).await, api_id) };
         self.feed(load, ctx, move |core, (read, api_id), now| core.on_record_read(call, &api_id, read, now));
-    }
-
-    /// A supervisor that is gone has ended this actor, or is about to.
-    fn ask_supervisor(&self, asks: SupervisorRequest, ctx: &mut Context<Self>) {
-        ctx.spawn(self.supervisor.send(asks).into_actor(self).map(|_, _, _| ()));
     }
 
     /// Feeds the core with what comes of `work`.

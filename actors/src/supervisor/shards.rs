@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, StreamHandler, WrapFuture};
-use api_health_core::keep::{Grant, Keeper};
+use api_health_core::keep::{Grant, Keeper, Request};
 use api_health_core::own::notices::{Ask, AskFor, Notice};
 use api_health_core::own::shards::ShardSet;
-use api_health_core::{Alert, AlertKind, Status};
+use api_health_core::{Alert, AlertKind};
 use futures_util::FutureExt;
 use futures_util::future::select;
 use tokio::sync::oneshot;
@@ -222,22 +222,8 @@ impl Supervisor {
                 if !self.ownership.is_ready(shard(&api_id)) {
                     return false; // its owner does
                 }
-                let alert = Alert {
-                    alert_id: Alert::id(&incident_id, kind),
-                    incident_id,
-                    kind,
-                    name: api_id.to_string(),
-                    url: String::new(),
-                    previous_status: Status::Unknown,
-                    happened_at: at,
-                    detected_at: at,
-                    incident_started_at: at,
-                    reason: "its worker lost the API before it could store it".into(),
-                    changes_left_out: 0,
-                    evidence: None,
-                    api_id,
-                };
-                let sent = keeper.addr.send(Apply::new(move |core, now| core.withdraw(&Arc::new(alert), now)));
+                let outage = Arc::new(Alert::of_lost_outage(api_id, incident_id, kind, at));
+                let sent = keeper.addr.send(Apply::new(move |core, now| core.withdraw(&outage, now)));
                 ctx.spawn(sent.into_actor(self).map(move |sent, supervisor, _| match &supervisor.ownership.handle {
                     Some(handle) if sent.is_ok() => handle.notice(Notice::Done(id)),
                     _ => supervisor.ownership.forget_acted(|acted| acted == id), // the keeper died: its next life is told
@@ -288,17 +274,17 @@ impl StreamHandler<LeaseChange> for Supervisor {
 impl Handler<SupervisorRequest> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, asks: SupervisorRequest, ctx: &mut Self::Context) {
-        match asks {
-            SupervisorRequest::ProbeAgain(api_id) => {
+    fn handle(&mut self, SupervisorRequest(request): SupervisorRequest, ctx: &mut Self::Context) {
+        match request {
+            Request::ProbeAgain(api_id) => {
                 if let Some(prober) = self.probers.child(&api_id) {
                     self.send(&prober.addr, ProbeAgain, ctx);
                 }
             }
             // One that was said of an earlier grant says nothing of this one.
-            SupervisorRequest::ShardFenced { shard, epoch }
+            Request::ShardFenced { shard, epoch }
                 if self.ownership.epoch(shard).is_some_and(|held| held > epoch) => {}
-            SupervisorRequest::ShardFenced { shard, epoch } => {
+            Request::ShardFenced { shard, epoch } => {
                 self.lose(ShardSet::from([shard]), ctx);
                 if let Some(handle) = &self.ownership.handle {
                     // It is another's, or has to be taken with a higher epoch.
@@ -306,14 +292,14 @@ impl Handler<SupervisorRequest> for Supervisor {
                     handle.stored_epoch(shard, epoch);
                 }
             }
-            SupervisorRequest::ShardsReleased(shards) => {
+            Request::ShardsReleased(shards) => {
                 let left = self.ownership.can_go().intersection(&shards).copied().collect();
                 let epochs = self.ownership.remove(&left);
                 if let Some(handle) = &self.ownership.handle {
                     handle.released(epochs);
                 }
             }
-            SupervisorRequest::Withdraw(alert) if alert.kind == AlertKind::Down => {
+            Request::Withdraw(alert) if alert.kind == AlertKind::Down => {
                 if let Some(handle) = &self.ownership.handle {
                     let what = AskFor::Withdraw {
                         api_id: alert.api_id.clone(),
@@ -324,7 +310,7 @@ impl Handler<SupervisorRequest> for Supervisor {
                     handle.notice(Notice::Ask(Ask { id, at: self.time.wall(), what }));
                 }
             }
-            SupervisorRequest::Withdraw(_) => {}
+            Request::Withdraw(_) => {}
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::entry::{ConflictResolution, Entry};
 use super::health::ANSWER_MAX;
 use super::self_monitoring::SelfMonitored;
-use super::{Effect, Keeper, Lease, LogEvent};
+use super::{Effect, Keeper, Lease, LogEvent, Request};
 use crate::alert::Alert;
 use crate::api::ApiId;
 use crate::delivery;
@@ -180,7 +180,8 @@ impl Keeper {
                 self.ledger.queue_if_dirty(api_id, now.monotonic, self.flushing);
             }
             ConflictResolution::HigherEpoch => {
-                self.effects.push(Effect::ShardFenced { shard: self.owned.shard(api_id), epoch: stored_epoch });
+                let shard = self.owned.shard(api_id);
+                self.effects.push(Effect::Request(Request::ShardFenced { shard, epoch: stored_epoch }));
             }
             ConflictResolution::OldCopy => {
                 if let Some(lines_left_out) = self.throttles.old_copy.allow(now.monotonic) {
@@ -218,7 +219,7 @@ impl Keeper {
             }
         }
         if forgot {
-            self.effects.push(Effect::ProbeAgain(api_id.clone()));
+            self.effects.push(Effect::Request(Request::ProbeAgain(api_id.clone())));
         }
     }
 

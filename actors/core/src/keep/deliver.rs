@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::entry::Entry;
 use super::own_channel::OwnChannel;
-use super::{Channel, Effect, Keeper, Lease, channels_of};
+use super::{Channel, Effect, Keeper, Lease, Request, channels_of};
 use crate::alert::Alert;
 use crate::api::ApiId;
 use crate::decide::withdraw;
@@ -214,7 +214,7 @@ impl Keeper {
         }
         match (self.ledger.get_mut(api_id), result) {
             (None, DeliveryResult::Delivered) if unstored && alert.kind.starts_incident() => {
-                self.effects.push(Effect::RequestWithdrawal(Arc::clone(alert)));
+                self.effects.push(Effect::Request(Request::Withdraw(Arc::clone(alert))));
             }
             (Some(entry), DeliveryResult::Delivered) => {
                 let is_news = entry.on_delivered(alert, channel, now.monotonic);

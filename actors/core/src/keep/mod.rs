@@ -163,6 +163,17 @@ pub enum Effect {
     WriteHistory { call: u64, items: Vec<HistoryItem> },
     /// Read these; the result goes to [`Keeper::on_history_read`].
     ReadHistory { call: u64, series: Series, slots: RangeInclusive<HistorySlot>, limit: usize },
+    /// Pass this on to the supervisor.
+    Request(Request),
+    /// What this waiter waits for has happened.
+    Flushed(u64),
+    /// Show this to those who look.
+    Show(Box<Shown>),
+}
+
+/// What the keeper wants of the supervisor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
     /// Probe this API again at once: a decision about it was dropped.
     ProbeAgain(ApiId),
     /// Somebody with this higher epoch owns this shard.
@@ -174,11 +185,7 @@ pub enum Effect {
     /// These shards are released: everything is stored, and the keeper has forgotten them.
     ShardsReleased(ShardSet),
     /// An outage was sent that could not be stored, of an API that now has another owner: that owner has to withdraw it.
-    RequestWithdrawal(Arc<Alert>),
-    /// What this waiter waits for has happened.
-    Flushed(u64),
-    /// Show this to those who look.
-    Show(Box<Shown>),
+    Withdraw(Arc<Alert>),
 }
 
 /// What a waiter waits for.

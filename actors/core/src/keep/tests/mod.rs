@@ -397,7 +397,7 @@ impl Desk {
     /// How often the keeper said that it has let go of the shard of this API.
     fn let_go_of(&self, name: &str) -> usize {
         let shard = Shard::of(&id(name), SHARDS);
-        self.did(|effect| matches!(effect, Effect::ShardsReleased(shards) if shards.contains(&shard)))
+        self.did(|effect| matches!(effect, Effect::Request(Request::ShardsReleased(shards)) if shards.contains(&shard)))
     }
 }
 
