@@ -222,7 +222,7 @@ impl Supervisor {
                 if !self.ownership.is_ready(shard(&api_id)) {
                     return false; // its owner does
                 }
-                let outage = Arc::new(Alert::of_lost_outage(api_id, incident_id, kind, at));
+                let outage = Arc::new(Alert::of_lost_outage(&api_id, incident_id, kind, at));
                 let sent = keeper.addr.send(Apply::new(move |core, now| core.withdraw(&outage, now)));
                 ctx.spawn(sent.into_actor(self).map(move |sent, supervisor, _| match &supervisor.ownership.handle {
                     Some(handle) if sent.is_ok() => handle.notice(Notice::Done(id)),
