@@ -20,6 +20,7 @@ use url::{Position, Url};
 
 use super::client::Client;
 use super::engine::PartialResponse;
+use super::hop::Way;
 use super::identity::Own;
 use super::request::Prepared;
 use super::seen::Raw;
@@ -211,7 +212,7 @@ impl Client {
                 Some(Own { place: Some(_), .. }) => None,
                 _ => prepared.proxy_choice.choose(&self.proxies, &hop.url),
             };
-            let answer = self.ask(prepared, &hop, proxy, trace).await?;
+            let answer = self.ask(Way { prepared, hop: &hop, proxy, trace }).await?;
             if let (Some(proxy), 407, "http") = (proxy, answer.head.status, hop.url.scheme()) {
                 return Err(proxy.wants_password());
             }

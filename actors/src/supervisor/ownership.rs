@@ -36,6 +36,7 @@ impl OwnedShard {
     }
 }
 
+#[derive(Default)]
 pub(crate) struct Ownership {
     owned: BTreeMap<Shard, OwnedShard>,
     /// The present keeper reads records. The next reading begins when that is over, so that no old one comes last.
@@ -71,14 +72,8 @@ impl Ownership {
             expected: parts.as_ref().and_then(|parts| parts.expected),
             alone: parts.as_ref().is_some_and(|parts| parts.alone),
             joined: watch::Sender::new(parts.is_none().then_some(Ok(()))),
-            is_being_read: false,
             parts,
-            handle: None,
-            alive: None,
-            next_heartbeat: NextHeartbeat::default(),
-            short_since: None,
-            acted: VecDeque::new(),
-            leaving: None,
+            ..Self::default()
         }
     }
 
