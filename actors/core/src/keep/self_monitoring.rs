@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::Keeper;
+use super::{Keeper, OwnSideKind};
 use super::entry::Entry;
 use crate::api::{ApiConfig, ApiId, Policy};
 use crate::decide::{Decision, decide};
@@ -55,14 +55,13 @@ impl SelfMonitored {
         Self::of(ApiId::monitor_capacity(), "api-health's capacity".into())
     }
 
-    /// The network of this worker, whose record lies in that shard.
-    pub(super) fn network(shard: u16, host: &str) -> Self {
-        Self::of(ApiId::monitor_network(shard), format!("api-health's network on {host}"))
-    }
-
-    /// The clock of this worker, likewise.
-    pub(super) fn clock(shard: u16, host: &str) -> Self {
-        Self::of(ApiId::monitor_clock(shard), format!("api-health's clock on {host}"))
+    /// The network or the clock of this worker, whose record lies in that shard.
+    pub(super) fn own_side(kind: OwnSideKind, shard: u16, host: &str) -> Self {
+        let (api_id, name) = match kind {
+            OwnSideKind::Network => (ApiId::monitor_network(shard), "network"),
+            OwnSideKind::Clock => (ApiId::monitor_clock(shard), "clock"),
+        };
+        Self::of(api_id, format!("api-health's {name} on {host}"))
     }
 
     /// What can be told of an API.
