@@ -23,9 +23,11 @@
 
 mod chain;
 mod configs;
+mod fleet;
 mod ownership;
 mod probers;
 mod progress;
+mod reading;
 mod shards;
 mod source;
 mod startup_spread;
@@ -60,8 +62,9 @@ use probers::Probers;
 use watchdog::{LOOK_EVERY, Watchdog};
 
 pub use crate::world::LeaseParts;
-pub use configs::{LoadReport, Reload};
+pub use configs::LoadReport;
 pub use progress::{AskProgress, Asker, Progress, SILENT_AFTER};
+pub use reading::Reload;
 pub use shards::Leave;
 pub use source::LOAD_TIMEOUT;
 
