@@ -174,7 +174,7 @@ impl Supervisor {
             elsewhere: enabled.saturating_sub(probers.len()),
             refused: configs.sources.iter().map(|source| source.refused).sum(),
             unreadable: configs.unreadable.borrow().clone(),
-            misconfigured: configs.sources.iter().any(|source| source.misconfigured),
+            misconfigured: configs.sources.iter().any(Source::is_misconfigured),
             watched: probers.values().take(REPORT_NAMES_MAX).map(|prober| Arc::clone(&prober.api)).collect(),
         };
         let read = configs.reading.read;

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::Supervisor;
 use super::configs::LoadReport;
-use super::source::{ReadMode, ReadResult, read_some};
+use super::source::{Read, ReadMode, Source, read_some};
 
 /// How often a worker reads all rows to which another says what changed.
 const FOLLOW_EVERY: Duration = Duration::from_secs(3_600);
@@ -62,8 +62,10 @@ impl Supervisor {
         ctx.spawn(readings.into_actor(self).map(move |readings, supervisor, ctx| {
             let (now, configs) = (supervisor.monotonic(), &mut supervisor.configs);
             configs.reading.is_under_way = false;
-            let is_changed =
-                || configs.sources.iter().zip(&readings).any(|(source, read)| source.is_changed_by(read, now));
+            let is_changed = || {
+                let mut read = configs.sources.iter().zip(&readings);
+                read.any(|(source, read)| read.as_ref().is_some_and(|read| source.is_changed_by(read, now)))
+            };
             if mode == ReadMode::Again && is_changed() {
                 // It may be a reading of yesterday: a row that it misses would be stopped, and its incident closed.
                 configs.reading.again = true;
@@ -84,20 +86,21 @@ impl Supervisor {
         }
     }
 
-    fn on_read(&mut self, readings: Vec<ReadResult>, ctx: &mut Context<Self>) {
-        if readings.iter().all(ReadResult::is_unchanged) {
+    fn on_read(&mut self, readings: Vec<Option<Read>>, ctx: &mut Context<Self>) {
+        if readings.iter().all(Option::is_none) {
             return self.answer_waiters();
         }
         let before = self.announces_changes().then(|| self.configs.rows().0);
         let now = self.monotonic();
-        for (source, reading) in self.configs.sources.iter_mut().zip(readings) {
-            source.accept(reading, now);
+        for (source, read) in self.configs.sources.iter_mut().zip(readings) {
+            if let Some(read) = read {
+                source.accept(read, now);
+            }
         }
         if let Some(before) = before {
             self.announce_changes(&before);
         }
-        let unreadable: Vec<String> =
-            self.configs.sources.iter().filter_map(|source| source.unreadable.clone()).collect();
+        let unreadable: Vec<String> = self.configs.sources.iter().filter_map(Source::why_unreadable).collect();
         let is_any_refused = self.configs.sources.iter().any(|source| source.refused > 0);
         self.stats.measured.reloaded(unreadable.is_empty() && !is_any_refused);
         self.configs.unreadable.send_replace(unreadable);
