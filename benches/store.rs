@@ -17,9 +17,7 @@ use api_health::clock::SystemClock;
 use api_health::store::dynamodb::DynamoStateStore;
 use api_health_actors::ports::{Clock, PreparedProbe, Probe, StateStore, StateWrite};
 use api_health_actors::system::Options;
-use api_health_core::{
-    Answer, ApiConfig, ApiId, ApiState, Observation, Response, Schedule, Status, Timestamp,
-};
+use api_health_core::{Answer, ApiConfig, ApiId, ApiState, Observation, Response, Schedule, Status, Timestamp};
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use futures_util::{FutureExt, StreamExt, stream};
 use serde::{Deserialize, Serialize};

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::assertion::{Assertion, STALL_MIN, judge, stalled};
-use api_health_core::{
-    Answer, ApiConfig, ApiId, Failure, Observation, Phase, Response, Schedule, Timestamp, Verdict,
-};
+use api_health_core::{Answer, ApiConfig, ApiId, Failure, Observation, Phase, Response, Schedule, Timestamp, Verdict};
 use proptest::prelude::*;
 
 fn config(timeout: Duration) -> ApiConfig {

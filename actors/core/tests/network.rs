@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_core::network::{self, Ballot, Blame, Crowd, Family, OwnPart, Panel, Testimony, Vote, Word, Zone};
 use api_health_core::api::IpFamily;
+use api_health_core::network::{self, Ballot, Blame, Crowd, Family, OwnPart, Panel, Testimony, Vote, Word, Zone};
 use api_health_core::observation::{CertificateFault, LocalFault, NameServerFault, Phase};
 use api_health_core::{Answer, ApiConfig, ApiId, Failure, Observation, Schedule, Timestamp, Verdict};
 use proptest::prelude::*;

@@ -8,10 +8,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, StreamHandler, WrapFuture};
+use api_health_core::AlertKind;
 use api_health_core::keep::{Grant, Request};
 use api_health_core::own::notices::{Ask, AskFor, Notice};
 use api_health_core::own::shards::ShardSet;
-use api_health_core::AlertKind;
 use futures_util::FutureExt;
 use futures_util::future::select;
 use tokio::sync::oneshot;
@@ -215,8 +215,7 @@ impl Handler<SupervisorRequest> for Supervisor {
                 }
             }
             // One that was said of an earlier grant says nothing of this one.
-            Request::ShardFenced { shard, epoch }
-                if self.ownership.epoch(shard).is_some_and(|held| held > epoch) => {}
+            Request::ShardFenced { shard, epoch } if self.ownership.epoch(shard).is_some_and(|held| held > epoch) => {}
             Request::ShardFenced { shard, epoch } => {
                 self.lose(ShardSet::from([shard]), ctx);
                 if let Some(handle) = &self.ownership.handle {

@@ -109,7 +109,11 @@ impl FakeChannel {
 
     /// What was told, as `id kind`, in order.
     pub fn lines(&self) -> Vec<String> {
-        lock(&self.inner).delivered.iter().map(|(_, alert)| format!("{} {}", alert.api_id, alert.kind.as_str())).collect()
+        lock(&self.inner)
+            .delivered
+            .iter()
+            .map(|(_, alert)| format!("{} {}", alert.api_id, alert.kind.as_str()))
+            .collect()
     }
 
     /// The same without what the monitor tells of itself.

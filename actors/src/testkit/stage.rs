@@ -11,8 +11,8 @@ use api_health_core::own::records::LeaseRecord;
 use api_health_core::{Alert, ApiConfig, ApiId, ApiState, Heartbeat, Timestamp};
 use tokio::sync::Notify;
 
-use super::{VirtualClock, lock};
 use super::target::Behaviour;
+use super::{VirtualClock, lock};
 use crate::ports::Clock;
 
 /// Chance that is the same for the same seed: splitmix64.

@@ -137,11 +137,7 @@ mod tests {
         assert_eq!(digester.message_size(2, false, at(5)), 2);
         digester.on_sent(2, at(5));
         assert_eq!(digester.message_size(7, false, at(9)), 0, "the storm goes on");
-        assert_eq!(
-            digester.message_size(DIGEST_ALERTS_MAX + 1, false, at(9)),
-            DIGEST_ALERTS_MAX,
-            "more would not fit"
-        );
+        assert_eq!(digester.message_size(DIGEST_ALERTS_MAX + 1, false, at(9)), DIGEST_ALERTS_MAX, "more would not fit");
         assert_eq!(digester.message_size(1, false, at(10)), 1);
         assert_eq!(digester.message_size(2, false, at(15)), 1, "it is over");
     }
@@ -186,10 +182,7 @@ mod tests {
         assert_eq!(digester.message_size(9, false, at(0)), 9, "many at once, and none before: they wait for nobody");
         digester.on_sent(9, at(0));
         digester.on_refused(at(0));
-        assert_eq!(
-            (digester.message_size(9, false, at(3_599)), digester.message_size(0, false, at(3_599))),
-            (1, 0)
-        );
+        assert_eq!((digester.message_size(9, false, at(3_599)), digester.message_size(0, false, at(3_599))), (1, 0));
         assert_eq!(digester.message_size(9, false, at(3_600)), 9);
     }
 }

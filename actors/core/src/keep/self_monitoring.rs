@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use super::{Keeper, OwnSideKind};
 use super::entry::Entry;
+use super::{Keeper, OwnSideKind};
 use crate::api::{ApiConfig, ApiId, Policy};
 use crate::decide::{Decision, decide};
 use crate::outcome::{Outcome, Verdict};

@@ -220,7 +220,11 @@ fn one_that_dies_too_often_is_given_up_loudly_tried_slowly_and_well_again_when_i
         let restarts = running.stats().counts().restarts;
         give(&running, prober("a"), InjectedFault::Panic).await;
         seconds(1).await;
-        assert_eq!(running.stats().counts().restarts, restarts + 1, "and its deaths are forgiven: one more is borne like any");
+        assert_eq!(
+            running.stats().counts().restarts,
+            restarts + 1,
+            "and its deaths are forgiven: one more is borne like any"
+        );
         assert_eq!(world.channels[0].lines().len(), 2);
     });
 }

@@ -58,7 +58,10 @@ fn a_newer_record_counts_and_what_was_decided_and_not_stored_is_found_out_again(
     desk.store_answers();
     assert_eq!((desk.known("shop").status, desk.known("shop").missed_ticks), (Status::Up, 99));
     assert_eq!((desk.heard.len(), desk.under_way()), (0, vec![]));
-    assert_eq!(desk.did(|effect| matches!(effect, Effect::Request(Request::ProbeAgain(api_id)) if *api_id == id("shop"))), 1);
+    assert_eq!(
+        desk.did(|effect| matches!(effect, Effect::Request(Request::ProbeAgain(api_id)) if *api_id == id("shop"))),
+        1
+    );
     desk.goes_down("shop");
     desk.all_goes_well();
     assert_eq!((desk.heard.as_slice(), desk.stored("shop").missed_ticks), (&["shop down".to_owned()][..], 99));
