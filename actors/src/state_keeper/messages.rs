@@ -36,8 +36,10 @@ impl Handler<OutcomeBatch> for StateKeeper {
     }
 }
 
+type Change<T> = dyn FnOnce(&mut keep::Keeper, Moment) -> T + Send;
+
 /// Something to be done with the keeper's value; the reply is what it says. Sent before an outcome, it is done before that.
-pub struct Apply<T>(Box<dyn FnOnce(&mut keep::Keeper, Moment) -> T + Send>);
+pub struct Apply<T>(Box<Change<T>>);
 
 impl<T> Apply<T> {
     pub fn new(what: impl FnOnce(&mut keep::Keeper, Moment) -> T + Send + 'static) -> Self {
