@@ -144,9 +144,9 @@ async fn tick_of_actors(
     assert_eq!(running.reload().await.unwrap().apis, n, "every row is good");
     assert!(Instant::now() < begins - LEAD, "the machine was too slow to be ready for the tick: run it again");
     sleep_until(begins - LEAD).await;
-    assert_eq!(running.stats().probes(), 0, "nothing is probed before the tick");
+    assert_eq!(running.stats().counts().probes, 0, "nothing is probed before the tick");
     let cpu_before = cpu();
-    while running.stats().probes() < n as u64 {
+    while running.stats().counts().probes < n as u64 {
         sleep(POLL).await;
     }
     while counted.durable() < n {

@@ -181,7 +181,7 @@ async fn idle(job: Job) -> Report {
         after_bytes: memory_bytes("VmRSS"),
         most_bytes: memory_bytes("VmHWM"),
         probers: running.probers(),
-        probes: running.stats().probes(),
+        probes: running.stats().counts().probes,
         passes: 0,
     }
 }
@@ -206,5 +206,5 @@ async fn running(job: Job) -> Report {
         .iter()
         .filter(|state| state.last_probe.as_ref().is_some_and(|probe| probe.verdict == Verdict::Pass))
         .count();
-    Report { before_bytes, after_bytes, most_bytes, probers, probes: stats.probes(), passes }
+    Report { before_bytes, after_bytes, most_bytes, probers, probes: stats.counts().probes, passes }
 }

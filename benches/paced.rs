@@ -227,8 +227,8 @@ async fn paced_actors(apis: Vec<Arc<ApiConfig>>, warm: Duration, measured: Durat
         began_ns,
         passes: stored.iter().filter(passed).count(),
         late_ms: stats.counts().lateness_ms(0.5).zip(stats.counts().lateness_ms(0.99)),
-        missed: stats.missed_ticks(),
-        begun: stats.probes(),
+        missed: stats.counts().missed_ticks,
+        begun: stats.counts().probes,
         resident_bytes,
     }
 }

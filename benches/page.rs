@@ -240,8 +240,8 @@ async fn watch(job: Job) -> Counted {
     println!("{}", process::report(&Started { page: server.addresses()[0], began_ns }));
     let stats = Arc::clone(running.stats());
     let count = || Counted {
-        missed: stats.missed_ticks(),
-        probes: stats.probes(),
+        missed: stats.counts().missed_ticks,
+        probes: stats.counts().probes,
         cpu_seconds: cpu().as_secs_f64(),
         resident_bytes: memory_bytes("VmRSS"),
     };

@@ -360,14 +360,14 @@ async fn soak(job: Job) -> Report {
         stored.iter().filter(|state| which(fates[&state.api_id]) && state.status == status).count()
     };
     Report {
-        probes: stats.probes(),
-        missed: stats.missed_ticks(),
+        probes: stats.counts().probes,
+        missed: stats.counts().missed_ticks,
         well_missed: stored
             .iter()
             .filter(|state| fates[&state.api_id] == Fate::Well)
             .map(|state| state.missed_ticks)
             .sum(),
-        restarts: stats.restarts(),
+        restarts: stats.counts().restarts,
         late_ms: stats.counts().lateness_ms(0.5).zip(stats.counts().lateness_ms(0.99)),
         descriptors: (before.descriptors, after.descriptors),
         threads: (before.threads, after.threads),

@@ -17,9 +17,7 @@ use api_health::clock::SystemClock;
 use api_health::store::dynamodb::DynamoStateStore;
 use api_health_actors::ports::{Clock, PreparedProbe, Probe, StateStore, StateWrite};
 use api_health_actors::system::Options;
-use api_health_core::{
-    Answer, ApiConfig, ApiId, ApiState, Observation, PhaseTimes, Response, Schedule, Status, Timestamp,
-};
+use api_health_core::{Answer, ApiConfig, ApiId, ApiState, Observation, Response, Schedule, Status, Timestamp};
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use futures_util::{FutureExt, StreamExt, stream};
 use serde::{Deserialize, Serialize};
@@ -188,19 +186,7 @@ impl Probe for Instantly {
             let now: Timestamp = SystemClock.now();
             begun.lock().unwrap_or_else(PoisonError::into_inner).insert(api.api_id.clone(), monotonic_ns());
             let response = Response { status: 200, body_bytes: 2, ..Response::default() };
-            std::future::ready(Observation {
-                started_at: now,
-                finished_at: now,
-                took: Duration::ZERO,
-                waited_for_host: Duration::ZERO,
-                phases: PhaseTimes::default(),
-                address: None,
-                by_proxy: false,
-                answer: Answer::Response(response),
-                seen: None,
-                figures: api_health_core::ProbeFigures::default(),
-            })
-            .boxed_local()
+            std::future::ready(Observation::new(Answer::Response(response), now)).boxed_local()
         })
     }
 }

@@ -4,6 +4,8 @@
 //! It never waits for anybody while a tick is due. The next due time comes from the schedule alone, and sending an outcome goes
 //! on beside it. A tick that comes while a probe is still running is missed, and counted.
 
+mod timing;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use actix::{
 use api_health_core::capacity::HELD_UP_MIN;
 use api_health_core::keep::CompletedProbe;
 use api_health_core::network::{self, Testimony};
-use api_health_core::schedule::{Due, Moment, Slot};
+use api_health_core::schedule::{Due, Moment};
 use api_health_core::{Answer, ApiConfig, Observation, Outcome, Verdict};
 use tracing::Instrument;
 
@@ -32,15 +34,6 @@ pub const MAILBOX_CAPACITY: usize = 4;
 /// Outcomes of one API on their way to the keeper. The keeper never blocks, so there is hardly ever more than one; beyond this
 /// the newest is dropped, and logged.
 const OUTCOMES_IN_FLIGHT_MAX: u8 = 8;
-
-/// The longest sleep towards a due time on the wall clock; then the clock is read again.
-const WALL_SLEEP_MAX: Duration = Duration::from_secs(300);
-
-/// The same towards a due time in monotonic time.
-const UPTIME_SLEEP_MAX: Duration = Duration::from_secs(300);
-
-/// The clocks differ by more than this after one sleep: the wall clock was set.
-const CLOCK_STEP_MIN: Duration = Duration::from_secs(2);
 
 /// What all probers of a thread share.
 pub struct ProberContext {
@@ -151,79 +144,6 @@ impl Prober {
         }
     }
 
-    fn slot(&self) -> Slot {
-        if self.context.spread { Slot::of(&self.api.api_id) } else { Slot::AT_TICK }
-    }
-
-    /// Sets the timer for the next regular due time.
-    fn arm_by_schedule(&mut self, now: Moment, ctx: &mut Context<Self>) {
-        self.due = self.api.schedule.next_due(self.slot(), now);
-        match self.due {
-            Some(due) => self.arm(sleep_for(due, now), now, ctx),
-            // Validation asks for a next due time, so this is the end of the calendar.
-            None => {
-                self.liveness.expect_nothing();
-                tracing::error!(api_id = %self.api.api_id, "the schedule never comes due again");
-            }
-        }
-    }
-
-    fn arm(&mut self, wait: Duration, now: Moment, ctx: &mut Context<Self>) {
-        if let Some(timer) = self.timer.take() {
-            ctx.cancel_future(timer);
-        }
-        self.armed_at = now;
-        self.armed_for = wait;
-        self.liveness.idle_until(self.armed_at.monotonic.saturating_add(wait));
-        self.timer = Some(ctx.run_later(wait, Self::wake));
-    }
-
-    fn wake(&mut self, ctx: &mut Context<Self>) {
-        self.timer = None;
-        if self.stopping {
-            return;
-        }
-        if self.judging {
-            self.tick_waits = true;
-            return;
-        }
-        let now = self.context.time.moment();
-        let mut lateness = None;
-        if let Some(due @ Due::Wall(_)) = self.due
-            && clock_was_set(self.armed_at, now)
-        {
-            tracing::warn!(api_id = %self.api.api_id, "the wall clock was set; the schedule goes on from the new time");
-            if due.wait(now) > Duration::ZERO {
-                return self.arm_by_schedule(now, ctx);
-            }
-        } else if let Some(due) = self.due {
-            let wait = due.wait(now);
-            if wait > Duration::ZERO {
-                return self.arm(sleep_for(due, now), now, ctx);
-            }
-            lateness = Some(due.lateness(now));
-        }
-        // Ticks after it are missed while the probe runs.
-        let scheduled_for = match (self.due, lateness) {
-            (Some(due), Some(_)) => due.moment(now),
-            (None, _) => self.intended_start(now),
-            _ => now,
-        };
-        self.liveness.with(|resume| (resume.counted_until, resume.is_acknowledged) = (scheduled_for, false));
-        // Up to one timeout of waiting for a permit, and one for the exchange.
-        self.liveness.expect_by(now.monotonic.saturating_add(self.api.timeout.saturating_mul(2)));
-        self.context.stats.probe_began(lateness);
-        self.probe(ctx);
-    }
-
-    /// When a first probe or a recheck should have begun, if this process was held up; else `now`.
-    fn intended_start(&self, now: Moment) -> Moment {
-        let Moment { wall, monotonic } = self.armed_at;
-        let intended = Moment { wall: wall.plus(self.armed_for), monotonic: monotonic + self.armed_for };
-        let held_up = now.monotonic.saturating_sub(intended.monotonic) >= HELD_UP_MIN;
-        if held_up && !clock_was_set(self.armed_at, now) { intended } else { now }
-    }
-
     fn probe(&mut self, ctx: &mut Context<Self>) {
         self.probing = true;
         // At debug, like the lines about verdicts: without those the span is not worth its microseconds. Other lines name the API
@@ -296,24 +216,6 @@ impl Prober {
         }
         self.was_inconclusive = outcome.verdict == Verdict::Inconclusive;
         self.submit(api, outcome, next, ctx);
-    }
-
-    /// Counts due times that passed while the probe was running.
-    fn count_missed(&mut self, now: Moment) {
-        let scheduled_for = self.liveness.with(|resume| resume.counted_until);
-        let missed = self.api.schedule.missed(self.slot(), scheduled_for, now);
-        if missed > 0 {
-            self.missed = self.missed.saturating_add(u32::try_from(missed).unwrap_or(u32::MAX));
-            self.liveness.with(|resume| resume.missed = resume.missed.saturating_add(missed));
-            self.context.stats.ticks_missed(missed);
-            let api_id = &self.api.api_id;
-            if self.was_late {
-                tracing::debug!(%api_id, missed, "ticks came again while the last probe was running or was held up");
-            } else {
-                tracing::warn!(%api_id, missed, "ticks came while the last probe was running or was held up");
-            }
-        }
-        self.was_late = missed > 0;
     }
 
     fn submit(&mut self, api: Arc<ApiConfig>, outcome: Outcome, next: ForRecheck, ctx: &mut Context<Self>) {
@@ -392,21 +294,6 @@ impl Prober {
             ctx.stop();
         }
     }
-}
-
-fn sleep_for(due: Due, now: Moment) -> Duration {
-    match due {
-        Due::Wall(_) => due.wait(now).min(WALL_SLEEP_MAX),
-        // A machine that was suspended has slept longer than it waited.
-        Due::Monotonic(_) => due.wait(now).min(UPTIME_SLEEP_MAX),
-    }
-}
-
-/// Whether the wall clock was set between `then` and `now`.
-fn clock_was_set(then: Moment, now: Moment) -> bool {
-    let passed = now.monotonic.saturating_sub(then.monotonic);
-    let expected = then.wall.plus(passed);
-    expected.since(now.wall).max(now.wall.since(expected)) > CLOCK_STEP_MIN
 }
 
 impl Actor for Prober {

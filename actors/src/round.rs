@@ -1,11 +1,12 @@
-//! The first probe of each of many APIs: who is still missing, for a progress bar and for `run --once`.
+//! Counts those who have something to do, and waits for the last of them: the first probe of each of many APIs, for a progress bar and
+//! for `run --once`; the lives of all probers, for an end in order.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// Counts probers that have had their turn.
+/// Counts those that have had their turn.
 #[derive(Debug, Default)]
 pub struct Round {
     begun: AtomicUsize,

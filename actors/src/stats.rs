@@ -58,35 +58,16 @@ impl Stats {
         self.alerts_delivered.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Probes begun.
-    pub fn probes(&self) -> u64 {
-        self.probes.load(Ordering::Relaxed)
-    }
-
-    /// Ticks that could not run.
-    pub fn missed_ticks(&self) -> u64 {
-        self.missed_ticks.load(Ordering::Relaxed)
-    }
-
-    /// Probers that were started again.
-    pub fn restarts(&self) -> u64 {
-        self.restarts.load(Ordering::Relaxed)
-    }
-
-    /// Alerts delivered, counted once for each channel.
-    pub fn alerts_delivered(&self) -> u64 {
-        self.alerts_delivered.load(Ordering::Relaxed)
-    }
-
     /// All counters at this moment.
     pub fn counts(&self) -> ProbingCounts {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         ProbingCounts {
-            probes: self.probes(),
-            missed_ticks: self.missed_ticks(),
-            held_up: self.held_up.load(Ordering::Relaxed),
-            restarts: self.restarts(),
-            alerts_delivered: self.alerts_delivered(),
-            lateness: std::array::from_fn(|bucket| self.lateness[bucket].load(Ordering::Relaxed)),
+            probes: read(&self.probes),
+            missed_ticks: read(&self.missed_ticks),
+            held_up: read(&self.held_up),
+            restarts: read(&self.restarts),
+            alerts_delivered: read(&self.alerts_delivered),
+            lateness: std::array::from_fn(|bucket| read(&self.lateness[bucket])),
         }
     }
 }
@@ -181,7 +162,7 @@ mod tests {
         }
         stats.probe_began(None);
         assert_eq!((stats.counts().lateness_ms(0.5), stats.counts().lateness_ms(0.99)), (Some(2), Some(100)));
-        assert_eq!(stats.probes(), 101);
+        assert_eq!(stats.counts().probes, 101);
     }
 
     #[test]

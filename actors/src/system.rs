@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use actix::Addr;
 use api_health_core::ApiConfig;
-use api_health_core::keep::FlushUntil;
+use api_health_core::keep::{FlushUntil, Keeper};
 use api_health_core::maintenance::{Maintenance, Selection};
+use api_health_core::schedule::Moment;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -16,7 +17,7 @@ use crate::child::{self, Child};
 use crate::handle::Handle;
 use crate::ports::Clock;
 use crate::round::Round;
-use crate::state_keeper::{DropChannel, Flush, KeeperReport, Report, Retry, SetMaintenance, StateKeeper};
+use crate::state_keeper::{Apply, Flush, KeeperReport, StateKeeper};
 use crate::stats::Stats;
 use crate::supervisor::{
     AskProgress, Asker, Fatal, Leave, LoadReport, MAILBOX_CAPACITY, Progress, Reload, StopProbing, Supervisor,
@@ -82,27 +83,34 @@ impl Gauges {
         self.supervisor.send(AskProgress(asker)).await.ok()
     }
 
+    /// Does this with the keeper's value, and again with that of its next life if it dies before it answers.
+    async fn with_keeper<T: Send + 'static>(
+        &self,
+        what: impl Fn(&mut Keeper, Moment) -> T + Clone + Send + 'static,
+    ) -> Option<T> {
+        self.keeper.ask(|| Apply::new(what.clone()), |_| true).await
+    }
+
     /// The counts of the keeper; `None`: there is none, and will be none. While it is being restarted this waits: the caller needs a
     /// timeout.
     pub async fn report(&self) -> Option<KeeperReport> {
-        self.keeper.ask(|| Report, |_| true).await
+        self.with_keeper(|core, _| core.report()).await
     }
 
     /// Tries these alerts now, or all. Returns how many of them are owed; `None` as in [`Self::report`].
     pub async fn retry(&self, alert_ids: Option<Vec<String>>) -> Option<usize> {
-        self.keeper.ask(|| Retry(alert_ids.clone()), |_| true).await
+        self.with_keeper(move |core, now| core.retry(alert_ids.as_deref(), now)).await
     }
 
     /// Gives a channel up: nothing is owed to it from now on. Returns how many alerts that were; `None` as in [`Self::report`].
     pub async fn drop_channel(&self, channel: &str) -> Option<usize> {
-        let until = self.clock.now();
-        self.keeper.ask(|| DropChannel { channel: channel.to_owned(), until }, |_| true).await
+        let (channel, until) = (channel.to_owned(), self.clock.now());
+        self.with_keeper(move |core, now| core.drop_channel(&channel, until, now)).await
     }
 
     /// Opens a maintenance window for these APIs, or closes it. Returns how many there are; `None` as in [`Self::report`].
     pub async fn set_maintenance(&self, of: Selection, window: Option<Maintenance>) -> Option<usize> {
-        let message = SetMaintenance { of, window };
-        self.keeper.ask(|| message.clone(), |_| true).await
+        self.with_keeper(move |core, now| core.set_maintenance(&of, window.as_ref(), now)).await
     }
 
     /// Reads the configs and applies them; `None`: nothing is read, since the process has to end ([`Running::fatal`]).

@@ -1,6 +1,6 @@
 //! What every exchange shares, and the way to a host: looked up, guarded, connected to, hands shaken.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -174,7 +174,7 @@ impl Client {
         self.trust.config()
     }
 
-    pub(super) fn guarded(&self, address: SocketAddr) -> Result<(), Failure> {
+    pub(super) fn guarded(&self, address: IpAddr) -> Result<(), Failure> {
         dial::guarded(address, &self.allowed)
     }
 }

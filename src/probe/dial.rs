@@ -14,14 +14,14 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-use url::{Host, Url};
+use url::Url;
 
 use super::guard::{self, Allowed};
 use super::request::Named;
 use super::resolve::{Resolver, route};
-use super::tls;
 use super::trace::Trace;
 use super::wire::Connection;
+use super::{place, tls};
 
 /// How long an address may be silent before the next one is tried beside it (RFC 8305, section 5). Many addresses take turns faster,
 /// so that all of them are tried in the first half of the time that is left.
@@ -45,19 +45,15 @@ pub(super) async fn dial(
     DialRules { resolver, allowed }: DialRules<'_>,
     trace: &Trace,
 ) -> Result<Connection, Failure> {
-    let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
+    let (Some(name), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
         return Err(internal("the URL names no host".into()));
     };
-    let opened = match host {
-        Host::Ipv4(ip) => {
-            guarded(SocketAddr::new(IpAddr::V4(ip), port), allowed)?;
-            connect_to(SocketAddr::new(IpAddr::V4(ip), port), resolver.family(), trace).await
+    let opened = match place::literal(url) {
+        Some(ip) => {
+            guarded(ip, allowed)?;
+            connect_to(SocketAddr::new(ip, port), resolver.family(), trace).await
         }
-        Host::Ipv6(ip) => {
-            guarded(SocketAddr::new(IpAddr::V6(ip), port), allowed)?;
-            connect_to(SocketAddr::new(IpAddr::V6(ip), port), resolver.family(), trace).await
-        }
-        Host::Domain(name) => {
+        None => {
             // On the heap: most names are looked up for longer than anything else of the exchange is.
             let found = Box::pin(resolver.lookup(name, port, trace.deadline())).await?;
             trace.end();
@@ -87,9 +83,9 @@ pub(super) async fn dial(
     Ok(Connection::tls(stream))
 }
 
-pub(super) fn guarded(address: SocketAddr, allowed: &Allowed) -> Result<(), Failure> {
-    match allowed.refuse(address.ip()) {
-        Some(why) => Err(Failure::AddressRefused { address: address.ip(), why }),
+pub(super) fn guarded(address: IpAddr, allowed: &Allowed) -> Result<(), Failure> {
+    match allowed.refuse(address) {
+        Some(why) => Err(Failure::AddressRefused { address, why }),
         None => Ok(()),
     }
 }
@@ -100,7 +96,7 @@ pub(super) fn guarded(address: SocketAddr, allowed: &Allowed) -> Result<(), Fail
 fn passable(addresses: Vec<SocketAddr>, allowed: &Allowed) -> Result<Vec<SocketAddr>, Failure> {
     let (strays, others): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|a| guard::leads_nowhere(a.ip()));
     let looked_at = if others.is_empty() { &strays } else { &others };
-    looked_at.iter().try_for_each(|address| guarded(*address, allowed))?;
+    looked_at.iter().try_for_each(|address| guarded(address.ip(), allowed))?;
     Ok(others)
 }
 

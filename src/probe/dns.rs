@@ -79,7 +79,7 @@ impl Client {
             None => None,
             Some(server) => {
                 let address = self.name_server(server, trace.deadline()).await?;
-                if matches!(server.host(), Some(Host::Domain(_))) {
+                if place::literal(server).is_none() {
                     trace.end();
                 }
                 trace.connected_to(address);
@@ -96,16 +96,15 @@ impl Client {
 
     async fn name_server(&self, server: &Url, deadline: Instant) -> Result<SocketAddr, Failure> {
         let port = server.port_or_known_default().unwrap_or(PORT);
-        let address = match server.host() {
-            Some(Host::Ipv4(v4)) => SocketAddr::new(v4.into(), port),
-            Some(Host::Ipv6(v6)) => SocketAddr::new(v6.into(), port),
-            _ => {
+        let address = match place::literal(server) {
+            Some(ip) => SocketAddr::new(ip, port),
+            None => {
                 let name = server.host_str().unwrap_or_default();
                 let found = self.resolver().lookup(name, port, deadline).await?;
                 *found.first().ok_or_else(|| Failure::NameNotFound { host: name.to_owned() })?
             }
         };
-        self.guarded(address)?;
+        self.guarded(address.ip())?;
         Ok(address)
     }
 }

@@ -20,6 +20,7 @@ use url::{Position, Url};
 
 use super::client::Client;
 use super::engine::PartialResponse;
+use super::hop::Way;
 use super::identity::Own;
 use super::request::Prepared;
 use super::seen::Raw;
@@ -99,6 +100,21 @@ pub struct Reply {
     pub certificate: Option<Validity>,
 }
 
+impl Exchange {
+    /// One that came to nothing before it was under way.
+    pub(super) fn failed(failure: Failure, took: Duration) -> Self {
+        Self {
+            phases: PhaseTimes::default(),
+            address: None,
+            by_proxy: false,
+            took,
+            result: Err(failure),
+            raw: Raw::default(),
+            figures: ProbeFigures::default().with_took(took),
+        }
+    }
+}
+
 impl Client {
     /// Makes `request` ready to be asked again and again.
     ///
@@ -114,18 +130,7 @@ impl Client {
     pub async fn exchange(&self, request: &Request) -> Exchange {
         match self.prepare(request.clone()) {
             Ok(prepared) => self.exchange_prepared(&prepared).await,
-            Err(failure) => {
-                let (phases, raw) = (PhaseTimes::default(), Raw::default());
-                Exchange {
-                    phases,
-                    address: None,
-                    by_proxy: false,
-                    took: Duration::ZERO,
-                    result: Err(failure),
-                    raw,
-                    figures: ProbeFigures::default(),
-                }
-            }
+            Err(failure) => Exchange::failed(failure, Duration::ZERO),
         }
     }
 
@@ -207,7 +212,7 @@ impl Client {
                 Some(Own { place: Some(_), .. }) => None,
                 _ => prepared.proxy_choice.choose(&self.proxies, &hop.url),
             };
-            let answer = self.ask(prepared, &hop, proxy, trace).await?;
+            let answer = self.ask(Way { prepared, hop: &hop, proxy, trace }).await?;
             if let (Some(proxy), 407, "http") = (proxy, answer.head.status, hop.url.scheme()) {
                 return Err(proxy.wants_password());
             }

@@ -4,14 +4,12 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use api_health_actors::ports::{Clock, PreparedProbe, Probe};
 use api_health_core::masking::Masking;
 use api_health_core::observation::LocalFault;
 use api_health_core::{
-    Answer, ApiConfig, Failure, IpFamily, Observation, PhaseTimes, ProbeFigures, Response, Secret, Timestamp, Verdict,
-    assertion,
+    Answer, ApiConfig, Failure, IpFamily, Observation, Response, Secret, Timestamp, Verdict, assertion,
 };
 use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
@@ -138,18 +136,8 @@ impl One {
         };
         let Seen { phases, address, took, answer, raw, figures } = seen;
         let finished_at = self.shared.clock.now();
-        let mut observation = Observation {
-            started_at,
-            finished_at,
-            took,
-            waited_for_host: Duration::ZERO, // known outside
-            phases,
-            address,
-            by_proxy: false,
-            answer,
-            seen: None,
-            figures,
-        };
+        let known = Observation::new(answer, started_at);
+        let mut observation = Observation { finished_at, took, phases, address, figures, ..known };
         if self.may_change_a_status(&observation) {
             observation.seen = Some(Box::new(raw.seen(None, &phases, address)));
         }
@@ -167,19 +155,8 @@ impl One {
             }
             Err(failure) => (Answer::Failure(failure), None),
         };
-        let (waited_for_host, seen) = (Duration::ZERO, None); // the one is known outside, the other below
-        let mut observation = Observation {
-            started_at,
-            finished_at,
-            took,
-            waited_for_host,
-            phases,
-            address,
-            by_proxy,
-            answer,
-            seen,
-            figures,
-        };
+        let known = Observation::new(answer, started_at);
+        let mut observation = Observation { finished_at, took, phases, address, by_proxy, figures, ..known };
         if self.may_change_a_status(&observation) {
             let head = reply.as_ref().map(|reply| &reply.headers);
             let mut seen = raw.seen(head, &phases, address);
@@ -241,19 +218,7 @@ impl One {
 impl Shared {
     /// A probe that ended before its exchange began.
     fn not_asked(&self, failure: Failure) -> Observation {
-        let now = self.clock.now();
-        Observation {
-            started_at: now,
-            finished_at: now,
-            took: Duration::ZERO,
-            waited_for_host: Duration::ZERO,
-            phases: PhaseTimes::default(),
-            address: None,
-            by_proxy: false,
-            answer: Answer::Failure(failure),
-            seen: None,
-            figures: ProbeFigures::default(),
-        }
+        Observation::new(Answer::Failure(failure), self.clock.now())
     }
 }
 

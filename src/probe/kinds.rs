@@ -18,10 +18,11 @@ use super::dial::internal;
 use super::dns::Query;
 use super::exchange::{Exchange, Request};
 use super::identity::{self, Own, Shown};
+use super::line::name_of;
 use super::oauth::{Source, Sources};
 use super::place;
 use super::proxies::ProxyChoice;
-use super::request::{Named, Prepared, server_name};
+use super::request::{Named, Prepared};
 use super::seen::{BodyStart, Raw};
 use super::trace::Trace;
 use super::unpack;
@@ -173,11 +174,7 @@ fn connect(api: &ApiConfig, asking: &Asking) -> Result<Connect, Failure> {
     };
     let server_name = match (asking.protocol, &asking.server_name) {
         (Protocol::Tls, Some(name)) => Ok(identity::server_name(name)),
-        (Protocol::Tls, None) => {
-            let mut named = named;
-            let _ = named.set_scheme("https"); // from http, which is no other sort of scheme
-            server_name(&named)
-        }
+        (Protocol::Tls, None) => name_of(&named),
         _ => Ok(None),
     };
     Ok(Connect { place, server_name, shown: shown(asking)?, timeout: api.timeout })
@@ -190,15 +187,7 @@ impl WithToken {
         let started = Instant::now();
         let deadline = started + self.api.timeout;
         let failed = |failure| {
-            let exchange = Exchange {
-                phases: PhaseTimes::default(),
-                address: None,
-                by_proxy: false,
-                took: started.elapsed(),
-                result: Err(failure),
-                raw: Raw::default(),
-                figures: ProbeFigures::default().with_took(started.elapsed()),
-            };
+            let exchange = Exchange::failed(failure, started.elapsed());
             Asked { exchange, token: None, waited: Duration::ZERO }
         };
         client.look_at_roots().await;

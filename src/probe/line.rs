@@ -78,7 +78,8 @@ impl Line {
     }
 }
 
-fn name_of(place: &Url) -> Named {
+/// Whom a certificate must be for that is shown at `place`.
+pub(super) fn name_of(place: &Url) -> Named {
     let mut named = place.clone();
     let _ = named.set_scheme("https"); // from http, which is no other sort of scheme
     server_name(&named)

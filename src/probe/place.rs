@@ -1,5 +1,7 @@
 //! Where to connect to, written as `HOST:PORT`.
 
+use std::net::IpAddr;
+
 use url::{Host, Url};
 
 /// Reads `HOST:PORT`, or `HOST` where there is a port that is meant then. What comes back can be dialled as any other URL.
@@ -21,6 +23,15 @@ pub fn parse(text: &str, default_port: Option<u16>) -> Result<Url, &'static str>
 /// As it is written: `shop.test:8443`.
 pub fn shown(place: &Url) -> String {
     format!("{}:{}", place.host_str().unwrap_or_default(), place.port_or_known_default().unwrap_or_default())
+}
+
+/// The address that stands in a URL, where that has no name in it.
+pub(super) fn literal(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Ipv4(ip) => Some(ip.into()),
+        Host::Ipv6(ip) => Some(ip.into()),
+        Host::Domain(_) => None,
+    }
 }
 
 #[cfg(test)]

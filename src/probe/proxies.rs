@@ -10,6 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
+use super::place;
+
 /// What is written where a proxy stands and none is wanted.
 pub const NONE: &str = "none";
 
@@ -60,7 +62,7 @@ impl Proxy {
 
     /// `host:port`, for people.
     pub fn shown(&self) -> String {
-        format!("{}:{}", self.url.host_str().unwrap_or_default(), self.url.port_or_known_default().unwrap_or_default())
+        place::shown(&self.url)
     }
 
     /// The value of Proxy-Authorization.

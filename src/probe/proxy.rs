@@ -4,7 +4,6 @@
 //! The proxy looks the server's name up, so the guard sees no more of that than an address in the URL itself. The address of the proxy is
 //! guarded as any other.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use api_health_core::observation::LocalFault;
@@ -13,14 +12,14 @@ use bytes::Bytes;
 use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use url::{Host, Position, Url};
+use url::{Position, Url};
 
 use super::dial::DialRules;
 use super::proxies::Proxy;
 use super::request::{Named, USER_AGENT};
 use super::trace::Trace;
 use super::wire::Connection;
-use super::{dial, plain, tls};
+use super::{dial, place, plain, tls};
 
 /// The longest head of the answer to a CONNECT.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -35,7 +34,8 @@ impl Proxy {
         rules: DialRules<'_>,
         trace: &Trace,
     ) -> Result<Connection, Failure> {
-        literal(url, rules)?;
+        // What stands in the URL is guarded here, before anybody else connects to it.
+        place::literal(url).map_or(Ok(()), |address| dial::guarded(address, rules.allowed))?;
         let server_name = server_name.as_ref().map_err(|failure| (**failure).clone())?;
         trace.dials_proxy(Some(self.shown()));
         // The family that an API is asked for is that of its own addresses.
@@ -129,14 +129,4 @@ impl Proxy {
     fn fault(&self, did: String) -> Failure {
         Failure::Local(LocalFault::Proxy { proxy: self.shown(), did })
     }
-}
-
-/// An address that stands in the URL is guarded here, before anybody else connects to it.
-fn literal(url: &Url, rules: DialRules<'_>) -> Result<(), Failure> {
-    let address = match url.host() {
-        Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
-        Some(Host::Ipv6(ip)) => IpAddr::V6(ip),
-        _ => return Ok(()),
-    };
-    rules.allowed.refuse(address).map_or(Ok(()), |why| Err(Failure::AddressRefused { address, why }))
 }

@@ -17,31 +17,25 @@ use super::seen::CERTIFICATE_BYTES_MAX;
 use super::wire::Head;
 
 pub(super) struct Trace {
-    phase: Cell<Phase>,
+    /// Of the hop under way.
+    shown: RefCell<Shown>,
+    /// When its phase began.
     since: Cell<Instant>,
-    times: Cell<PhaseTimes>,
-    /// Of the hops before this one.
-    earlier: Cell<PhaseSums>,
-    address: Cell<Option<SocketAddr>>,
-    by_proxy: Cell<bool>,
     head: RefCell<Option<Head>>,
     failure: RefCell<Option<Failure>>,
     deadline: Instant,
-    client_certificate_wanted: Cell<bool>,
     has_client_certificate: Cell<bool>,
-    addresses: RefCell<Vec<SocketAddr>>,
-    certificate: RefCell<Option<Vec<u8>>>,
-    tls: Cell<Option<TlsVersion>>,
-    validity: Cell<Option<Validity>>,
-    ends: Cell<Option<CertificateEnds>>,
     /// The proxy to which a connection is being opened: a fault of it, or of the way to it, says nothing of the API.
     dialled_proxy: RefCell<Option<String>>,
 }
 
 /// What one hop has shown.
+#[derive(Default)]
 pub(super) struct Shown {
     phase: Phase,
     times: PhaseTimes,
+    /// Of the hops before this one.
+    earlier: PhaseSums,
     address: Option<SocketAddr>,
     by_proxy: bool,
     client_certificate_wanted: bool,
@@ -50,52 +44,36 @@ pub(super) struct Shown {
     tls: Option<TlsVersion>,
     validity: Option<Validity>,
     ends: Option<CertificateEnds>,
-    earlier: PhaseSums,
+}
+
+impl Shown {
+    /// How long each phase took, over all hops.
+    fn phases(&self) -> PhaseSums {
+        let mut phases = self.earlier;
+        phases.add(&self.times);
+        phases
+    }
 }
 
 impl Trace {
     /// Of an exchange that begins `now` and ends by the `deadline`.
     pub(super) fn new(now: Instant, deadline: Instant) -> Self {
         Self {
-            phase: Cell::new(Phase::Resolve),
+            shown: RefCell::default(),
             since: Cell::new(now),
-            times: Cell::default(),
-            earlier: Cell::default(),
-            address: Cell::default(),
-            by_proxy: Cell::default(),
             head: RefCell::default(),
             failure: RefCell::default(),
             deadline,
-            client_certificate_wanted: Cell::default(),
             has_client_certificate: Cell::default(),
-            addresses: RefCell::default(),
-            certificate: RefCell::default(),
-            tls: Cell::default(),
-            validity: Cell::default(),
-            ends: Cell::default(),
             dialled_proxy: RefCell::default(),
         }
     }
 
     /// Begins the next hop, since phases and address are those of the last one. What the one before has shown is returned.
     pub(super) fn begin_hop(&self) -> Shown {
-        let shown = Shown {
-            phase: self.phase.get(),
-            times: self.times.take(),
-            address: self.address.take(),
-            by_proxy: self.by_proxy.take(),
-            client_certificate_wanted: self.client_certificate_wanted.take(),
-            addresses: self.addresses.take(),
-            certificate: self.certificate.take(),
-            tls: self.tls.take(),
-            validity: self.validity.take(),
-            ends: self.ends.take(),
-            earlier: self.earlier.get(),
-        };
+        let earlier = self.shown.borrow().phases();
+        let shown = self.shown.replace(Shown { earlier, ..Shown::default() });
         self.begin(Phase::Resolve);
-        let mut earlier = self.earlier.get();
-        earlier.add(&shown.times);
-        self.earlier.set(earlier);
         self.head.take();
         self.failure.take();
         shown
@@ -105,30 +83,19 @@ impl Trace {
     pub(super) fn restore(&self, shown: Shown) {
         self.begin_hop();
         self.dialled_proxy.take();
-        self.phase.set(shown.phase);
-        self.times.set(shown.times);
-        self.address.set(shown.address);
-        self.by_proxy.set(shown.by_proxy);
-        self.client_certificate_wanted.set(shown.client_certificate_wanted);
-        self.addresses.replace(shown.addresses);
-        self.certificate.replace(shown.certificate);
-        self.tls.set(shown.tls);
-        self.validity.set(shown.validity);
-        self.ends.set(shown.ends);
-        self.earlier.set(shown.earlier);
+        self.shown.replace(shown);
     }
 
     /// What was measured until now, but for what the answer itself says.
     pub(super) fn figures(&self) -> ProbeFigures {
-        let mut phases = self.earlier.get();
-        phases.add(&self.times.get());
-        let address = self.address().filter(|_| !self.is_by_proxy());
+        let shown = self.shown.borrow();
+        let address = shown.address.filter(|_| !shown.by_proxy);
         let family = address.map(|address| IpFamily::of(address.ip()));
-        ProbeFigures { phases, family, tls: self.tls(), ..ProbeFigures::default() }.with_ends(self.ends.get())
+        ProbeFigures { phases: shown.phases(), family, tls: shown.tls, ..ProbeFigures::default() }.with_ends(shown.ends)
     }
 
     pub(super) fn begin(&self, phase: Phase) {
-        self.phase.set(phase);
+        self.shown.borrow_mut().phase = phase;
         self.since.set(Instant::now());
     }
 
@@ -139,13 +106,13 @@ impl Trace {
 
     /// A connection to this proxy is being opened, or to none any longer.
     pub(super) fn dials_proxy(&self, proxy: Option<String>) {
-        self.by_proxy.set(true);
+        self.shown.borrow_mut().by_proxy = true;
         self.dialled_proxy.replace(proxy);
     }
 
     /// Whether this hop goes by way of a proxy, whose address is the one that is known.
     pub(super) fn is_by_proxy(&self) -> bool {
-        self.by_proxy.get()
+        self.shown.borrow().by_proxy
     }
 
     pub(super) fn take_dialled_proxy(&self) -> Option<String> {
@@ -154,11 +121,11 @@ impl Trace {
 
     /// The server asked for a client certificate.
     pub(super) fn want_client_certificate(&self) {
-        self.client_certificate_wanted.set(true);
+        self.shown.borrow_mut().client_certificate_wanted = true;
     }
 
     pub(super) fn wants_client_certificate(&self) -> bool {
-        self.client_certificate_wanted.get()
+        self.shown.borrow().client_certificate_wanted
     }
 
     /// Whether there is one to show in the handshake that begins.
@@ -178,24 +145,23 @@ impl Trace {
         certificate: Option<Validity>,
         ends: Option<CertificateEnds>,
     ) {
-        self.tls.set(version);
-        self.validity.set(certificate);
-        self.ends.set(ends);
+        let mut shown = self.shown.borrow_mut();
+        (shown.tls, shown.validity, shown.ends) = (version, certificate, ends);
     }
 
     pub(super) fn tls(&self) -> Option<TlsVersion> {
-        self.tls.get()
+        self.shown.borrow().tls
     }
 
     pub(super) fn validity(&self) -> Option<Validity> {
-        self.validity.get()
+        self.shown.borrow().validity
     }
 
     /// The present phase came to its end, and `next` begins.
     pub(super) fn enter_phase(&self, next: Phase) {
         let now = Instant::now();
         self.end_at(now);
-        self.phase.set(next);
+        self.shown.borrow_mut().phase = next;
         self.since.set(now);
     }
 
@@ -205,8 +171,9 @@ impl Trace {
     }
 
     fn end_at(&self, now: Instant) {
-        let mut times = self.times.get();
-        let slot = match self.phase.get() {
+        let mut shown = self.shown.borrow_mut();
+        let Shown { phase, times, .. } = &mut *shown;
+        let slot = match phase {
             Phase::Resolve => &mut times.resolve,
             Phase::Connect => &mut times.connect,
             Phase::Tls => &mut times.tls,
@@ -214,7 +181,6 @@ impl Trace {
             Phase::Body => &mut times.body,
         };
         *slot = Some(now.saturating_duration_since(self.since.get()));
-        self.times.set(times);
     }
 
     /// How long the present phase has lasted.
@@ -223,39 +189,39 @@ impl Trace {
     }
 
     pub(super) fn phase(&self) -> Phase {
-        self.phase.get()
+        self.shown.borrow().phase
     }
 
     pub(super) fn times(&self) -> PhaseTimes {
-        self.times.get()
+        self.shown.borrow().times
     }
 
     pub(super) fn address(&self) -> Option<SocketAddr> {
-        self.address.get()
+        self.shown.borrow().address
     }
 
     pub(super) fn connected_to(&self, address: SocketAddr) {
-        self.address.set(Some(address));
+        self.shown.borrow_mut().address = Some(address);
     }
 
     /// The name leads to these. A single one is known as the one that is connected to.
     pub(super) fn found(&self, addresses: &[SocketAddr]) {
-        self.addresses.replace(if addresses.len() > 1 { addresses.to_vec() } else { Vec::new() });
+        self.shown.borrow_mut().addresses = if addresses.len() > 1 { addresses.to_vec() } else { Vec::new() };
     }
 
     pub(super) fn take_addresses(&self) -> Vec<SocketAddr> {
-        self.addresses.take()
+        std::mem::take(&mut self.shown.borrow_mut().addresses)
     }
 
     /// The server showed this certificate.
     pub(super) fn showed(&self, certificate: &[u8]) {
         if certificate.len() <= CERTIFICATE_BYTES_MAX {
-            self.certificate.replace(Some(certificate.to_vec()));
+            self.shown.borrow_mut().certificate = Some(certificate.to_vec());
         }
     }
 
     pub(super) fn take_certificate(&self) -> Option<Vec<u8>> {
-        self.certificate.take()
+        self.shown.borrow_mut().certificate.take()
     }
 
     /// Keeps the first failure: what follows from it is not news.
@@ -289,7 +255,7 @@ mod tests {
         let now = Instant::now();
         let trace = Trace::new(now, now + Duration::from_secs(9));
         let shown = |trace: &Trace| {
-            let certificate = trace.certificate.borrow().clone();
+            let certificate = trace.shown.borrow().certificate.clone();
             (trace.phase(), trace.times(), trace.address(), trace.is_by_proxy(), certificate, trace.tls())
         };
         trace.dials_proxy(None);

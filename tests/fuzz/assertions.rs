@@ -5,7 +5,7 @@ use std::time::Duration;
 use api_health::configs::raw::RawRow;
 use api_health_core::assertion::expected::broken;
 use api_health_core::assertion::{Body, Content, judge};
-use api_health_core::{Answer, Observation, PhaseTimes, Response};
+use api_health_core::{Answer, Observation, Response};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -106,9 +106,7 @@ proptest! {
         let content = Content { body, url: api.url.clone(), ..Content::default() };
         let broken = soon(|| broken(&api.assertions, &content, str::to_owned));
         let answer = Answer::Response(Response { status: 200, broken, ..Response::default() });
-        let (took, phases) = (Duration::from_millis(5), PhaseTimes::default());
-        let (by_proxy, seen, waited_for_host) = (false, None, std::time::Duration::ZERO);
-        let seen = Observation { started_at: NOW, finished_at: NOW, took, phases, address: None, by_proxy, waited_for_host, answer, seen, figures: api_health_core::ProbeFigures::default() };
+        let seen = Observation { took: Duration::from_millis(5), ..Observation::new(answer, NOW) };
         let outcome = soon(|| judge(&api, &seen));
         prop_assert!(outcome.reasons.len() <= api.assertions.len());
         if let Some(reason) = outcome.reason() {

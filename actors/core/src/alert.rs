@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::api::ApiId;
 use crate::evidence::Evidence;
+use crate::incident::Incident;
 use crate::status::Status;
 use crate::time::Timestamp;
 
@@ -91,6 +92,32 @@ pub struct Alert {
 }
 
 impl Alert {
+    /// One of this kind about an incident of `api_id`, at that moment, by what is known of the incident.
+    pub(crate) fn about(incident: &Incident, kind: AlertKind, api_id: &ApiId, at: Timestamp) -> Self {
+        Self {
+            alert_id: Self::id(&incident.incident_id, kind),
+            incident_id: incident.incident_id.clone(),
+            kind,
+            api_id: api_id.clone(),
+            name: incident.name.clone(),
+            url: incident.url.clone(),
+            previous_status: Status::Unknown,
+            happened_at: at,
+            detected_at: at,
+            incident_started_at: incident.started_at,
+            reason: incident.reason.clone(),
+            changes_left_out: 0,
+            evidence: None,
+        }
+    }
+
+    /// An outage that a worker sent before it lost the API and could not store: as much of it as it takes to withdraw it.
+    pub fn of_lost_outage(api_id: &ApiId, incident_id: String, kind: AlertKind, at: Timestamp) -> Self {
+        let (name, reason) = (api_id.to_string(), "its worker lost the API before it could store it".into());
+        let incident = Incident { incident_id, started_at: at, reason, name, ..Incident::default() };
+        Self::about(&incident, kind, api_id, at)
+    }
+
     /// The id of the alert of this kind for an incident. Outage and recovery have different ids, so that a channel that drops repeats
     /// does not drop the recovery.
     pub fn id(incident_id: &str, kind: AlertKind) -> String {

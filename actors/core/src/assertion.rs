@@ -155,23 +155,13 @@ fn unexpected_status(config: &ApiConfig, response: &Response) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observation::{LocalFault, Phase, PhaseTimes};
+    use crate::observation::{LocalFault, Phase};
     use crate::state::tests_support::config;
     use crate::time::Timestamp;
 
     fn observation(answer: Answer) -> Observation {
-        Observation {
-            started_at: Timestamp::from_millis(1_000),
-            finished_at: Timestamp::from_millis(1_042),
-            took: Duration::from_millis(42),
-            waited_for_host: Duration::ZERO,
-            phases: PhaseTimes::default(),
-            address: None,
-            by_proxy: false,
-            answer,
-            seen: None,
-            figures: crate::ProbeFigures::default(),
-        }
+        let (finished_at, took) = (Timestamp::from_millis(1_042), Duration::from_millis(42));
+        Observation { finished_at, took, ..Observation::new(answer, Timestamp::from_millis(1_000)) }
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod alerting;
 use std::time::Duration;
 
 use crate::alert::{Alert, AlertKind};
-use crate::api::Policy;
+use crate::api::{ApiId, Policy};
 use crate::delivery;
 use crate::hold::Held;
 use crate::incident::Incident;
@@ -192,11 +192,7 @@ pub fn withdraw(state: &ApiState, outage: &Alert, channels: &[String], now: Time
         reason: outage.reason.clone(),
         name: outage.name.clone(),
         url: outage.url.clone(),
-        owed_to: Vec::new(),
-        evidence: None,
-        reminders: 0,
-        confirmed_at: None,
-        delivered: Vec::new(),
+        ..Incident::default()
     };
     let reason = format!(
         "an alert of this outage went out while the store was unreachable, and the outage is not confirmed: {}",
@@ -206,22 +202,9 @@ pub fn withdraw(state: &ApiState, outage: &Alert, channels: &[String], now: Time
     Some(Decision::new(state.clone(), state.status, DecisionKind::Withdrawn).enqueue(alert, channels, &[]))
 }
 
-fn closed(api_id: &crate::ApiId, incident: &Incident, from: Status, reason: &str, now: Timestamp) -> Alert {
-    Alert {
-        alert_id: Alert::id(&incident.incident_id, AlertKind::Closed),
-        incident_id: incident.incident_id.clone(),
-        kind: AlertKind::Closed,
-        api_id: api_id.clone(),
-        name: incident.name.clone(),
-        url: incident.url.clone(),
-        previous_status: from,
-        happened_at: now,
-        detected_at: now,
-        incident_started_at: incident.started_at,
-        reason: text::line(reason, Outcome::REASON_CHARS_MAX),
-        changes_left_out: 0,
-        evidence: None,
-    }
+fn closed(api_id: &ApiId, incident: &Incident, from: Status, reason: &str, now: Timestamp) -> Alert {
+    let reason = text::line(reason, Outcome::REASON_CHARS_MAX);
+    Alert { previous_status: from, reason, ..Alert::about(incident, AlertKind::Closed, api_id, now) }
 }
 
 /// The outcome agrees with the status: a streak against it, if there was one, is over.
@@ -273,11 +256,9 @@ fn confirm(mut next: ApiState, streak: &Streak, outcome: &Outcome, policy: &Poli
                     reason: outcome.reason().unwrap_or_else(|| "no reason given".into()),
                     name: policy.name.to_owned(),
                     url: policy.url.to_owned(),
-                    owed_to: Vec::new(),
-                    reminders: 0,
                     confirmed_at: Some(now),
-                    delivered: Vec::new(),
                     evidence: outcome.evidence.clone(),
+                    ..Incident::default()
                 })
             });
             next.incident = Some(incident);

@@ -195,17 +195,13 @@ mod tests {
     use crate::state::tests_support::config;
 
     fn observation() -> Observation {
+        let answer = Answer::Response(Response { status: 503, ..Response::default() });
         Observation {
-            started_at: Timestamp::from_millis(1_000),
             finished_at: Timestamp::from_millis(1_042),
             took: Duration::from_millis(42),
-            waited_for_host: Duration::ZERO,
             phases: PhaseTimes { connect: Some(Duration::from_nanos(1_234_567)), ..PhaseTimes::default() },
             address: Some(([10, 0, 0, 2], 443).into()),
-            by_proxy: false,
-            answer: Answer::Response(Response { status: 503, ..Response::default() }),
-            seen: None,
-            figures: crate::ProbeFigures::default(),
+            ..Observation::new(answer, Timestamp::from_millis(1_000))
         }
     }
 

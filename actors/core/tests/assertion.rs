@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::assertion::{Assertion, STALL_MIN, judge, stalled};
-use api_health_core::{
-    Answer, ApiConfig, ApiId, Failure, Observation, Phase, PhaseTimes, Response, Schedule, Timestamp, Verdict,
-};
+use api_health_core::{Answer, ApiConfig, ApiId, Failure, Observation, Phase, Response, Schedule, Timestamp, Verdict};
 use proptest::prelude::*;
 
 fn config(timeout: Duration) -> ApiConfig {
@@ -25,20 +23,7 @@ fn verdict(timeout: Duration, took: Duration, answer: Answer) -> Verdict {
 }
 
 fn observation(took: Duration, answer: Answer) -> Observation {
-    let at = Timestamp::from_millis(0);
-    let phases = PhaseTimes::default();
-    Observation {
-        started_at: at,
-        finished_at: at,
-        took,
-        waited_for_host: Duration::ZERO,
-        phases,
-        address: None,
-        by_proxy: false,
-        answer,
-        seen: None,
-        figures: api_health_core::ProbeFigures::default(),
-    }
+    Observation { took, ..Observation::new(answer, Timestamp::from_millis(0)) }
 }
 
 #[test]

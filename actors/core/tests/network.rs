@@ -1,13 +1,14 @@
 //! Whose fault a failure is: the rules of the table over random outcomes and witnesses, the page that prints it, and wrong judgements
 //! that are planted and must be caught.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_health_core::api::IpFamily;
 use api_health_core::network::{self, Ballot, Blame, Crowd, Family, OwnPart, Panel, Testimony, Vote, Word, Zone};
-use api_health_core::observation::LocalFault;
-use api_health_core::{Answer, ApiConfig, ApiId, Failure, Observation, PhaseTimes, Schedule, Timestamp, Verdict};
+use api_health_core::observation::{CertificateFault, LocalFault, NameServerFault, Phase};
+use api_health_core::{Answer, ApiConfig, ApiId, Failure, Observation, Schedule, Timestamp, Verdict};
 use proptest::prelude::*;
 
 fn config(url: &str) -> ApiConfig {
@@ -18,18 +19,8 @@ fn config(url: &str) -> ApiConfig {
 }
 
 fn failed(failure: Failure) -> Observation {
-    Observation {
-        started_at: Timestamp::default(),
-        finished_at: Timestamp::default(),
-        took: Duration::from_secs(1),
-        waited_for_host: Duration::ZERO,
-        phases: PhaseTimes::default(),
-        address: None,
-        by_proxy: false,
-        answer: Answer::Failure(failure),
-        seen: None,
-        figures: api_health_core::ProbeFigures::default(),
-    }
+    let known = Observation::new(Answer::Failure(failure), Timestamp::default());
+    Observation { took: Duration::from_secs(1), ..known }
 }
 
 /// One testimony for each word.
@@ -43,6 +34,62 @@ fn testimony(word: Word) -> Testimony {
         Word::Crowd => Testimony { crowd, ..Testimony::default() },
         Word::Nothing => Testimony::default(),
     }
+}
+
+/// One row of the table: failures that are judged alike, and whose they are by each [`Word`].
+#[derive(Clone, Debug)]
+struct Row {
+    what: &'static str,
+    /// One of those failures, on an address out there.
+    sample: Failure,
+}
+
+/// The table of `docs/semantics.md`, which is what [`network::judge`] does. Each kind of failure is in it.
+fn table() -> Vec<Row> {
+    let address = SocketAddr::from(([198, 51, 100, 7], 443));
+    let host = || "shop.example".to_owned();
+    let row = |what, sample| Row { what, sample };
+    let timed_out = |phase| Failure::TimedOut { phase, after: Duration::from_secs(10) };
+    vec![
+        row("the name does not exist", Failure::NameNotFound { host: host() }),
+        row("the name could not be looked up", Failure::LookupFailed { host: host(), detail: String::new() }),
+        row(
+            "a name server could not find out",
+            Failure::NameServerFailed { host: host(), server: address.ip(), fault: NameServerFault::Code(2) },
+        ),
+        row(
+            "a name server that is watched could not find out",
+            Failure::WatchedNameServerFailed { host: host(), server: address, fault: NameServerFault::Code(2) },
+        ),
+        row("no name server answers", Failure::Local(LocalFault::NameServersDead { asked: vec![address.ip()] })),
+        row("this machine names no name server", Failure::Local(LocalFault::NoNameServer)),
+        row(
+            "the name has no address of a family that can be used",
+            Failure::OnlyOtherFamily { host: host(), has: IpFamily::Ipv6 },
+        ),
+        row("timed out while looking the name up", timed_out(Phase::Resolve)),
+        row("an address that is never probed", Failure::AddressRefused { address: address.ip(), why: "" }),
+        row("connection refused", Failure::Refused { address }),
+        row("host or network unreachable, by the network", Failure::NetworkUnreachable { address }),
+        row("prohibited, by the network", Failure::Prohibited { address }),
+        row("timed out while connecting, or later", timed_out(Phase::Connect)),
+        row("reset or closed before an answer", Failure::Reset { phase: Phase::FirstByte }),
+        row("reset or closed in an answer, or cut short", Failure::Closed { phase: Phase::Body }),
+        row(
+            "certificate, or its authority's, expired or not yet valid",
+            Failure::Certificate(CertificateFault::Expired { not_after: None }),
+        ),
+        row("any other fault of a certificate, or of TLS", Failure::Tls { detail: String::new() }),
+        row("no valid HTTP, or a redirect that leads nowhere", Failure::NotHttp { detail: String::new() }),
+        row("the proxy could not reach it", Failure::BehindProxy { proxy: String::new(), status: 502 }),
+        row(
+            "the proxy could not be used",
+            Failure::Local(LocalFault::Proxy { proxy: String::new(), did: String::new() }),
+        ),
+        row("no access token", Failure::Local(LocalFault::NoToken { server: String::new(), why: String::new() })),
+        row("this machine has no route", Failure::Local(LocalFault::NoRoute)),
+        row("this machine has no descriptor, port, memory or turn", Failure::Local(LocalFault::NoMemory)),
+    ]
 }
 
 /// How a kind of failure is judged, as the page says it.
@@ -60,7 +107,7 @@ fn the_page_prints_the_table_that_is_in_force() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/semantics.md")).unwrap();
     let (_, rest) = page.split_once("<!-- table: whose fault -->\n").expect("the page has the table");
     let printed: Vec<&str> = rest.lines().take_while(|line| line.starts_with('|')).skip(2).collect();
-    let rows: Vec<String> = network::table()
+    let rows: Vec<String> = table()
         .iter()
         .map(|row| {
             let cells = Word::ALL.map(|word| cell(&row.sample, word));
@@ -72,7 +119,7 @@ fn the_page_prints_the_table_that_is_in_force() {
 
 #[test]
 fn a_loopback_target_is_never_our_networks_fault_and_a_failure_that_proves_an_answer_neither() {
-    for row in network::table() {
+    for row in table() {
         let here: IpAddr = [127, 0, 0, 1].into();
         let at_home = |failure: &Failure| match failure {
             Failure::NetworkUnreachable { .. } => Failure::NetworkUnreachable { address: (here, 80).into() },
@@ -168,8 +215,8 @@ proptest! {
     }
 
     #[test]
-    fn witnesses_excuse_what_may_be_ours_and_one_that_is_well_accuses_where_name_servers_are_silent(row in 0..network::table().len(), word in 0..Word::ALL.len()) {
-        let (sample, word) = (network::table()[row].sample.clone(), Word::ALL[word]);
+    fn witnesses_excuse_what_may_be_ours_and_one_that_is_well_accuses_where_name_servers_are_silent(row in 0..table().len(), word in 0..Word::ALL.len()) {
+        let (sample, word) = (table()[row].sample.clone(), Word::ALL[word]);
         let seen = failed(sample);
         let api = config("https://198.51.100.7/");
         let (alone, with) = (network::judge(&api, &seen, &Testimony::default()), network::judge(&api, &seen, &testimony(word)));

@@ -1,10 +1,11 @@
 //! Holders that share leases in memory, in virtual time.
 
+mod worker;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
-use std::task::Poll;
 
 use api_health_core::own::member::LeaseState;
 use api_health_core::own::records::{WorkerId, WorkerState};
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::testkit::in_virtual_time;
 use crate::testkit::leases::{LeaseLine, LineFault, MemoryLeases};
+use worker::{FAILOVER_SECONDS_MAX, Worker, counts, pass, settled, until_all_owned};
 
 fn named(name: &str) -> WorkerId {
     WorkerId::parse(name).unwrap()
@@ -24,126 +26,19 @@ fn record(name: &str) -> WorkerRecord {
     WorkerRecord::new(named(name), &Terms::DEFAULT, 2)
 }
 
-/// A worker whose keeper lets go of whatever it is asked to within half a second.
-struct Worker {
-    handle: LeaseHandle,
-    line: LeaseLine,
-    owned: Rc<RefCell<BTreeMap<Shard, Gained>>>,
-    makes_progress: Rc<Cell<bool>>,
-    /// Stopped as a process is: time goes by, and nothing moves.
-    is_stopped: Rc<Cell<bool>>,
-    gained_clean: Rc<Cell<usize>>,
-    has_left: Rc<Cell<bool>>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-/// Polls `inner` only while nobody has stopped it.
-async fn unless_stopped<F: Future>(is_stopped: Rc<Cell<bool>>, inner: F) -> F::Output {
-    let mut inner = std::pin::pin!(inner);
-    let mut looks_again = tokio::time::interval(Duration::from_millis(100));
-    std::future::poll_fn(move |cx| {
-        while looks_again.poll_tick(cx).is_ready() {}
-        if is_stopped.get() { Poll::Pending } else { inner.as_mut().poll(cx) }
-    })
-    .await
-}
-
-impl Worker {
-    fn start(world: &MemoryLeases, name: &str, started: Instant) -> Self {
-        let line = world.line();
-        let makes_progress = Rc::new(Cell::new(true));
-        let asked = Rc::clone(&makes_progress);
-        let ask_report: AskReport = Box::new(move || {
-            let report = Report { is_made: asked.get(), heartbeat: None };
-            async move { report }.boxed_local()
-        });
-        let now: BootClock = Arc::new(move || started.elapsed());
-        let member = Member::new(record(name), true, Terms::DEFAULT, SHARDS, 2);
-        let (holder, handle, mut changes) = LeaseHolder::new(member, Arc::new(line.clone()), now, ask_report);
-        let is_stopped = Rc::new(Cell::new(false));
-        let task = actix_rt::spawn(unless_stopped(Rc::clone(&is_stopped), holder.run()));
-        let worker = Self {
-            handle,
-            line,
-            owned: Rc::default(),
-            makes_progress,
-            is_stopped,
-            gained_clean: Rc::default(),
-            has_left: Rc::default(),
-            task,
-        };
-        let (owned, clean) = (Rc::clone(&worker.owned), Rc::clone(&worker.gained_clean));
-        let (has_left, handle) = (Rc::clone(&worker.has_left), worker.handle.clone());
-        let keeper = async move {
-            while let Some(change) = changes.recv().await {
-                match change {
-                    LeaseChange::Gained(shards) => {
-                        for gained in shards {
-                            clean.set(clean.get() + usize::from(gained.is_clean));
-                            owned.borrow_mut().insert(gained.shard, gained);
-                            handle.stored_epoch(gained.shard, gained.epoch - 1);
-                        }
-                    }
-                    LeaseChange::Release(shards) => {
-                        tokio::time::sleep(Duration::from_millis(500)).await;
-                        let mut owned = owned.borrow_mut();
-                        let released = owned.extract_if(.., |shard, _| shards.contains(shard));
-                        handle.released(released.map(|(shard, gained)| (shard, gained.epoch)).collect());
-                    }
-                    LeaseChange::Lost { shards, .. } => owned.borrow_mut().retain(|shard, _| !shards.contains(shard)),
-                    LeaseChange::Left => has_left.set(true),
-                }
-            }
-        };
-        actix_rt::spawn(unless_stopped(Rc::clone(&worker.is_stopped), keeper));
-        worker
-    }
-
-    /// What it acts for at this moment.
-    fn acts_for(&self) -> ShardSet {
-        if self.is_stopped.get() {
-            return ShardSet::new();
-        }
-        let clock = self.handle.clock();
-        let owned = self.owned.borrow();
-        owned.values().filter(|gained| clock.may_act(gained.session)).map(|gained| gained.shard).collect()
-    }
-}
-
-/// Lets so many seconds pass, and sees at each tenth that no shard has two owners.
-async fn pass(workers: &[Worker], seconds: u64) {
-    for _ in 0..seconds * 10 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let mut all = ShardSet::new();
-        for shard in workers.iter().flat_map(Worker::acts_for) {
-            assert!(all.insert(shard), "shard {shard} has two owners");
-        }
-    }
-}
-
-fn counts(workers: &[Worker]) -> Vec<usize> {
-    workers.iter().map(|worker| worker.acts_for().len()).collect()
-}
-
-/// Workers that have shared the shards for two minutes.
-async fn settled(world: &MemoryLeases, names: &[&str]) -> Vec<Worker> {
+/// A holder whose clock begins now.
+fn holder(
+    leases: Arc<dyn Leases>,
+    ask: impl Fn() -> LocalBoxFuture<'static, Report> + 'static,
+) -> (LeaseHolder, LeaseHandle, mpsc::Receiver<LeaseChange>) {
     let started = Instant::now();
-    let workers: Vec<Worker> = names.iter().map(|name| Worker::start(world, name, started)).collect();
-    pass(&workers, 120).await;
-    workers
+    let member = Member::new(record("a"), true, Terms::DEFAULT, SHARDS, 2);
+    LeaseHolder::new(member, leases, Arc::new(move || started.elapsed()), Box::new(ask))
 }
 
-/// Seconds until every shard has an owner again.
-async fn until_all_owned(workers: &[Worker]) -> f64 {
-    let began = Instant::now();
-    while counts(workers).iter().sum::<usize>() < usize::from(SHARDS) {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        assert!(began.elapsed() < Duration::from_secs(60), "{:?}", counts(workers));
-    }
-    began.elapsed().as_secs_f64()
+fn makes_progress() -> LocalBoxFuture<'static, Report> {
+    async { Report { is_made: true, heartbeat: None } }.boxed_local()
 }
-
-const FAILOVER_SECONDS_MAX: f64 = 13.5; // lease and renewal, and the calls
 
 #[test]
 fn three_workers_share_evenly_and_then_nothing_is_moved() {
@@ -385,11 +280,7 @@ fn a_holder_that_no_longer_moves_may_not_act() {
 fn a_holder_to_whom_nobody_listens_gives_the_lease_up() {
     in_virtual_time(async {
         let world = MemoryLeases::default();
-        let started = Instant::now();
-        let now: BootClock = Arc::new(move || started.elapsed());
-        let member = Member::new(record("a"), true, Terms::DEFAULT, SHARDS, 2);
-        let ask: AskReport = Box::new(|| async { Report { is_made: true, heartbeat: None } }.boxed_local());
-        let (holder, handle, changes) = LeaseHolder::new(member, Arc::new(world.line()), now, ask);
+        let (holder, handle, changes) = holder(Arc::new(world.line()), makes_progress);
         drop(changes);
         holder.run().await;
         assert_eq!(handle.clock().lease_state(), LeaseState::NoSession);
@@ -400,12 +291,9 @@ fn a_holder_to_whom_nobody_listens_gives_the_lease_up() {
 fn one_whom_nobody_tells_how_probing_goes_makes_no_progress() {
     in_virtual_time(async {
         let world = MemoryLeases::default();
-        let started = Instant::now();
-        let now: BootClock = Arc::new(move || started.elapsed());
-        let member = Member::new(record("a"), true, Terms::DEFAULT, SHARDS, 2);
-        let ask: AskReport = Box::new(|| std::future::pending().boxed_local());
         let line = world.line();
-        let (holder, handle, _changes) = LeaseHolder::new(member, Arc::new(line.clone()), now, ask);
+        let nobody_answers = || std::future::pending().boxed_local();
+        let (holder, handle, _changes) = holder(Arc::new(line.clone()), nobody_answers);
         let _ = tokio::time::timeout(Duration::from_secs(30), holder.run()).await;
         assert_eq!((handle.clock().lease_state(), line.calls().1), (LeaseState::NoSession, 0));
     });
@@ -444,11 +332,8 @@ impl Leases for Hanging {
 #[test]
 fn calls_that_hang_are_a_few_at_most() {
     in_virtual_time(async {
-        let (store, started) = (Hanging::default(), Instant::now());
-        let now: BootClock = Arc::new(move || started.elapsed());
-        let member = Member::new(record("a"), true, Terms::DEFAULT, SHARDS, 2);
-        let ask: AskReport = Box::new(|| async { Report { is_made: true, heartbeat: None } }.boxed_local());
-        let (holder, _handle, _changes) = LeaseHolder::new(member, Arc::new(store.clone()), now, ask);
+        let store = Hanging::default();
+        let (holder, _handle, _changes) = holder(Arc::new(store.clone()), makes_progress);
         let _ = tokio::time::timeout(Duration::from_secs(120), holder.run()).await;
         tokio::task::yield_now().await;
         let [waiting, most, ever] = *store.0.lock().unwrap();

@@ -8,17 +8,12 @@ use crate::testkit::{VirtualClock, api, in_virtual_time};
 
 fn passed(address: Ipv4Addr) -> Observation {
     let resolve = Some(Duration::from_millis(1));
+    let answer = Answer::Response(Response { status: 200, ..Response::default() });
     Observation {
-        started_at: Timestamp::default(),
-        finished_at: Timestamp::default(),
         took: Duration::from_millis(20),
-        waited_for_host: Duration::ZERO,
         phases: PhaseTimes { resolve, ..PhaseTimes::default() },
         address: Some((address, 443).into()),
-        by_proxy: false,
-        answer: Answer::Response(Response { status: 200, ..Response::default() }),
-        seen: None,
-        figures: api_health_core::ProbeFigures::default(),
+        ..Observation::new(answer, Timestamp::default())
     }
 }
 

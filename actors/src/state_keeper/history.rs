@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use actix::Context;
 use api_health_core::history::{HistoryItem, HistorySlot, Series};
 use api_health_core::keep::HEARTBEAT_MAX;
 
@@ -21,9 +21,7 @@ impl StateKeeper {
             let written = tokio::time::timeout(HEARTBEAT_MAX, history.write(items)).await;
             written.unwrap_or_else(|_| vec![Err(no_answer()); count])
         };
-        ctx.spawn(writing.into_actor(self).map(move |results, keeper, ctx| {
-            keeper.apply(ctx, |core, now| core.on_history_written(call, results, now));
-        }));
+        self.feed(writing, ctx, move |core, results, now| core.on_history_written(call, results, now));
     }
 
     pub(super) fn read_history(
@@ -39,8 +37,6 @@ impl StateKeeper {
             let read = tokio::time::timeout(HEARTBEAT_MAX, history.read(series, slots, limit)).await;
             read.unwrap_or_else(|_| Err(no_answer()))
         };
-        ctx.spawn(reading.into_actor(self).map(move |read, keeper, ctx| {
-            keeper.apply(ctx, |core, now| core.on_history_read(call, read, now));
-        }));
+        self.feed(reading, ctx, move |core, read, now| core.on_history_read(call, read, now));
     }
 }

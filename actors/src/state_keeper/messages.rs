@@ -1,14 +1,14 @@
-//! What the keeper is sent. Each message is passed to the value, and answered with what it says.
+//! What the keeper is sent: outcomes, what takes longer than a moment, and whatever else is to be done with its value.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, Handler, Message, MessageResult, ResponseActFuture, ResponseFuture, WrapFuture};
-use api_health_core::keep::{self, CompletedProbe, ConfigDiff, FlushUntil, Grant, OwnSideKind};
-use api_health_core::maintenance::{Maintenance, Selection};
-use api_health_core::own::shards::{Shard, ShardSet};
-use api_health_core::{Alert, ApiConfig, Timestamp};
+use api_health_core::keep::{self, CompletedProbe, FlushUntil, Grant};
+use api_health_core::own::shards::Shard;
+use api_health_core::schedule::Moment;
+use tokio::sync::oneshot;
 
 use super::{StateKeeper, load};
 use crate::ports::StoreError;
@@ -36,53 +36,26 @@ impl Handler<OutcomeBatch> for StateKeeper {
     }
 }
 
-/// Applies a config change. It has to be sent before the probers of new APIs are started.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct ApplyConfigs(pub ConfigDiff);
+type Change<T> = dyn FnOnce(&mut keep::Keeper, Moment) -> T + Send;
 
-impl Handler<ApplyConfigs> for StateKeeper {
-    type Result = ();
+/// Something to be done with the keeper's value; the reply is what it says. Sent before an outcome, it is done before that.
+pub struct Apply<T>(Box<Change<T>>);
 
-    fn handle(&mut self, ApplyConfigs(diff): ApplyConfigs, ctx: &mut Self::Context) {
-        self.apply(ctx, |core, now| core.apply_configs(&diff, now));
+impl<T> Apply<T> {
+    pub fn new(what: impl FnOnce(&mut keep::Keeper, Moment) -> T + Send + 'static) -> Self {
+        Self(Box::new(what))
     }
 }
 
-/// What the supervisor found out about the monitor itself; `None`: all is well there.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub enum SelfStatus {
-    /// The prober of this API died or hung too often, in words.
-    GivenUp(Arc<ApiConfig>, String),
-    Fleet {
-        /// Fewer workers live than are expected, in words.
-        fault: Option<String>,
-        /// The channels of the others.
-        channels: Vec<String>,
-    },
-    /// This machine cannot keep up with what is configured, in words.
-    Capacity(Option<String>),
-    /// What is at fault of this part of our own side, in words.
-    OwnSide(OwnSideKind, Option<String>),
+impl<T: Send + 'static> Message for Apply<T> {
+    type Result = T;
 }
 
-impl Handler<SelfStatus> for StateKeeper {
-    type Result = ();
+impl<T: Send + 'static> Handler<Apply<T>> for StateKeeper {
+    type Result = MessageResult<Apply<T>>;
 
-    fn handle(&mut self, status: SelfStatus, ctx: &mut Self::Context) {
-        self.apply(ctx, |core, now| {
-            match status {
-                SelfStatus::GivenUp(api, why) => core.on_prober_given_up(&api, why, now),
-                SelfStatus::Fleet { fault, channels } => {
-                    core.set_channels_elsewhere(channels);
-                    core.on_fleet_status(fault, now);
-                }
-                SelfStatus::Capacity(fault) => core.on_capacity_status(fault, now),
-                SelfStatus::OwnSide(kind, fault) => core.on_own_side_status(kind, fault, now),
-            }
-            core.tick(now);
-        });
+    fn handle(&mut self, Apply(what): Apply<T>, ctx: &mut Self::Context) -> Self::Result {
+        MessageResult(self.apply(ctx, what))
     }
 }
 
@@ -116,33 +89,6 @@ impl Handler<GainShards> for StateKeeper {
     }
 }
 
-/// These shards are lost: forget them.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct DropShards(pub ShardSet);
-
-impl Handler<DropShards> for StateKeeper {
-    type Result = ();
-
-    fn handle(&mut self, DropShards(shards): DropShards, ctx: &mut Self::Context) {
-        self.apply(ctx, |core, _| core.drop_shards(&shards));
-    }
-}
-
-/// Release these shards: store everything, then forget them. [`SupervisorRequest::ShardsReleased`](super::SupervisorRequest::ShardsReleased) reports each as soon as it is
-/// done.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct ReleaseShards(pub ShardSet);
-
-impl Handler<ReleaseShards> for StateKeeper {
-    type Result = ();
-
-    fn handle(&mut self, ReleaseShards(shards): ReleaseShards, ctx: &mut Self::Context) {
-        self.apply(ctx, |core, now| core.release_shards(&shards, now));
-    }
-}
-
 /// Write everything now, and reply when that is done. The sender bounds the wait. `false`: this keeper ended before that,
 /// and its next life has to be asked.
 #[derive(Message)]
@@ -153,81 +99,11 @@ impl Handler<Flush> for StateKeeper {
     type Result = ResponseFuture<bool>;
 
     fn handle(&mut self, Flush(until): Flush, ctx: &mut Self::Context) -> Self::Result {
-        let done = self.flush(until, ctx);
+        let (waiter, done) = oneshot::channel();
+        self.next_waiter += 1;
+        let number = self.next_waiter;
+        self.waiters.insert(number, waiter);
+        self.apply(ctx, |core, now| core.flush(until, number, now));
         Box::pin(async move { done.await.is_ok() })
-    }
-}
-
-/// Try these alerts now, or all. The reply: how many of them are owed.
-#[derive(Message)]
-#[rtype(result = "usize")]
-pub struct Retry(pub Option<Vec<String>>);
-
-impl Handler<Retry> for StateKeeper {
-    type Result = usize;
-
-    fn handle(&mut self, Retry(alert_ids): Retry, ctx: &mut Self::Context) -> usize {
-        self.apply(ctx, |core, now| core.retry(alert_ids.as_deref(), now))
-    }
-}
-
-/// What was decided until then is no longer owed to this channel. The reply: how many alerts that were.
-#[derive(Message)]
-#[rtype(result = "usize")]
-pub struct DropChannel {
-    pub channel: String,
-    pub until: Timestamp,
-}
-
-impl Handler<DropChannel> for StateKeeper {
-    type Result = usize;
-
-    fn handle(&mut self, DropChannel { channel, until }: DropChannel, ctx: &mut Self::Context) -> usize {
-        self.apply(ctx, |core, now| core.drop_channel(&channel, until, now))
-    }
-}
-
-/// Open a maintenance window for these APIs, or close it (`None`). The reply: how many there are.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "usize")]
-pub struct SetMaintenance {
-    pub of: Selection,
-    pub window: Option<Maintenance>,
-}
-
-impl Handler<SetMaintenance> for StateKeeper {
-    type Result = usize;
-
-    fn handle(&mut self, SetMaintenance { of, window }: SetMaintenance, ctx: &mut Self::Context) -> usize {
-        self.apply(ctx, |core, now| core.set_maintenance(&of, window.as_ref(), now))
-    }
-}
-
-/// A worker that has lost the shard since sent this outage without being able to store it.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Withdraw(pub Arc<Alert>);
-
-impl Handler<Withdraw> for StateKeeper {
-    type Result = ();
-
-    fn handle(&mut self, Withdraw(alert): Withdraw, ctx: &mut Self::Context) {
-        self.apply(ctx, |core, now| core.withdraw(&alert, now));
-    }
-}
-
-/// What the keeper counts, for the end of a run and for tests.
-pub type KeeperReport = keep::Report;
-
-/// Asks for a [`KeeperReport`].
-#[derive(Message)]
-#[rtype(result = "KeeperReport")]
-pub struct Report;
-
-impl Handler<Report> for StateKeeper {
-    type Result = MessageResult<Report>;
-
-    fn handle(&mut self, _: Report, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.core.report())
     }
 }

@@ -13,10 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Message, Recipient, WrapFuture};
-use api_health_core::keep::{self, DeliveryResult, Effect, FlushUntil, HEARTBEAT_MAX};
-use api_health_core::own::shards::{Shard, ShardSet};
+use api_health_core::ApiId;
+use api_health_core::keep::{self, DeliveryResult, Effect, HEARTBEAT_MAX, Request};
 use api_health_core::schedule::Moment;
-use api_health_core::{Alert, ApiId};
 use tokio::sync::oneshot;
 
 use crate::alerter::DeliverAlerts;
@@ -28,10 +27,8 @@ use crate::ports::{CommitError, HistoryStore, StateStore, StateWrite, StoreError
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
 
-pub use messages::{
-    ApplyConfigs, DropChannel, DropShards, Flush, GainShards, KeeperReport, OutcomeBatch, ReleaseShards, Report, Retry,
-    SelfStatus, SetMaintenance, SubmitOutcome, Withdraw,
-};
+pub use api_health_core::keep::Report as KeeperReport;
+pub use messages::{Apply, Flush, GainShards, OutcomeBatch, SubmitOutcome};
 
 /// Messages in the keeper's mailbox. It answers each in microseconds; senders of more wait.
 pub const MAILBOX_CAPACITY: usize = 1_024;
@@ -48,7 +45,6 @@ pub struct KeeperDeps {
     pub store: Arc<dyn StateStore>,
     pub history: Option<Arc<dyn HistoryStore>>,
     pub alerter: Handle<Recipient<DeliverAlerts>>,
-    pub supervisor: Recipient<SupervisorRequest>,
     pub time: TimeBase,
     pub stats: Arc<Stats>,
     pub own_side: Arc<OwnSide>,
@@ -56,27 +52,15 @@ pub struct KeeperDeps {
     pub board: Arc<Board>,
 }
 
-/// What the keeper asks of the supervisor.
-#[derive(Clone, Debug, PartialEq, Eq, Message)]
+/// To the supervisor.
+#[derive(Message)]
 #[rtype(result = "()")]
-pub enum SupervisorRequest {
-    /// Probe this API again at once: a decision about it was dropped.
-    ProbeAgain(ApiId),
-    /// Somebody with this higher epoch owns this shard.
-    ShardFenced {
-        shard: Shard,
-        /// As one of its records has it.
-        epoch: u64,
-    },
-    /// These shards are released.
-    ShardsReleased(ShardSet),
-    /// An outage was sent that could not be stored, of an API that now has another owner: that owner has to withdraw it.
-    Withdraw(Arc<Alert>),
-}
+pub struct SupervisorRequest(pub Request);
 
 pub struct StateKeeper {
     core: keep::Keeper,
     deps: KeeperDeps,
+    supervisor: Recipient<SupervisorRequest>,
     waiters: HashMap<u64, oneshot::Sender<()>>,
     next_waiter: u64,
     /// Ticks since the board was filled.
@@ -87,8 +71,8 @@ pub struct StateKeeper {
 
 impl StateKeeper {
     /// A keeper that decides with `core`.
-    pub fn new(core: keep::Keeper, deps: KeeperDeps) -> Self {
-        Self { core, deps, waiters: HashMap::new(), next_waiter: 0, ticks: 0, shows_all: false }
+    pub fn new(core: keep::Keeper, deps: KeeperDeps, supervisor: Recipient<SupervisorRequest>) -> Self {
+        Self { core, deps, supervisor, waiters: HashMap::new(), next_waiter: 0, ticks: 0, shows_all: false }
     }
 
     /// Calls the core, and executes the effects.
@@ -138,18 +122,15 @@ impl StateKeeper {
                         |_| StoreError::Unavailable(format!("no answer within {} s", HEARTBEAT_MAX.as_secs()));
                     tokio::time::timeout(HEARTBEAT_MAX, written).await.map_err(no_answer).flatten()
                 };
-                ctx.spawn(writing.into_actor(self).map(|written, keeper, ctx| {
-                    keeper.apply(ctx, |core, now| core.on_heartbeat_result(written, now));
-                }));
+                self.feed(writing, ctx, keep::Keeper::on_heartbeat_result);
             }
             Effect::WriteHistory { call, items } => self.write_history(call, items, ctx),
             Effect::ReadHistory { call, series, slots, limit } => self.read_history(call, series, slots, limit, ctx),
-            Effect::ProbeAgain(api_id) => self.ask_supervisor(SupervisorRequest::ProbeAgain(api_id), ctx),
-            Effect::ShardFenced { shard, epoch } => {
-                self.ask_supervisor(SupervisorRequest::ShardFenced { shard, epoch }, ctx);
+            Effect::Request(request) => {
+                // A supervisor that is gone has ended this actor, or is about to.
+                let sent = self.supervisor.send(SupervisorRequest(request));
+                ctx.spawn(sent.into_actor(self).map(|_, _, _| ()));
             }
-            Effect::ShardsReleased(shards) => self.ask_supervisor(SupervisorRequest::ShardsReleased(shards), ctx),
-            Effect::RequestWithdrawal(alert) => self.ask_supervisor(SupervisorRequest::Withdraw(alert), ctx),
             Effect::Flushed(waiter) => {
                 if let Some(waiter) = self.waiters.remove(&waiter) {
                     let _ = waiter.send(()); // whoever gave up waiting needs no answer
@@ -189,23 +170,17 @@ impl StateKeeper {
     fn load(&mut self, call: u64, api_id: ApiId, ctx: &mut Context<Self>) {
         let store = Arc::clone(&self.deps.store);
         let load = async move { (load::read(&*store, &api_id).await, api_id) };
-        ctx.spawn(load.into_actor(self).map(move |(read, api_id), keeper, ctx| {
-            keeper.apply(ctx, |core, now| core.on_record_read(call, &api_id, read, now));
-        }));
+        self.feed(load, ctx, move |core, (read, api_id), now| core.on_record_read(call, &api_id, read, now));
     }
 
-    /// A supervisor that is gone has ended this actor, or is about to.
-    fn ask_supervisor(&self, asks: SupervisorRequest, ctx: &mut Context<Self>) {
-        ctx.spawn(self.deps.supervisor.send(asks).into_actor(self).map(|_, _, _| ()));
-    }
-
-    fn flush(&mut self, until: FlushUntil, ctx: &mut Context<Self>) -> oneshot::Receiver<()> {
-        let (waiter, done) = oneshot::channel();
-        self.next_waiter += 1;
-        let number = self.next_waiter;
-        self.waiters.insert(number, waiter);
-        self.apply(ctx, |core, now| core.flush(until, number, now));
-        done
+    /// Feeds the core with what comes of `work`.
+    fn feed<T: 'static>(
+        &self,
+        work: impl Future<Output = T> + 'static,
+        ctx: &mut Context<Self>,
+        with: impl FnOnce(&mut keep::Keeper, T, Moment) + 'static,
+    ) {
+        ctx.spawn(work.into_actor(self).map(|came, keeper, ctx| keeper.apply(ctx, |core, now| with(core, came, now))));
     }
 }
 

@@ -16,12 +16,14 @@ use api_health_core::routes::{Route, Routes};
 
 use super::{ChildId, Supervisor};
 use crate::alerter::{self, Alerter, DeliverAlerts};
+use crate::board::Board;
 use crate::child::{Child, ExitReason};
 use crate::handle::AddrPublisher;
+use crate::lease_view::LeaseView;
 use crate::options::Options;
 use crate::outcome_batcher::{self, OutcomeBatcher};
 use crate::own_side::OwnSide;
-use crate::ports::{HistoryStore, Notifier, StateStore};
+use crate::ports::Notifier;
 use crate::prober::ProberContext;
 use crate::state_keeper::{self, KeeperDeps, OutcomeBatch, StateKeeper, SubmitOutcome};
 use crate::stats::Stats;
@@ -37,10 +39,10 @@ pub(crate) struct Batcher {
 }
 
 pub(crate) struct Chain {
-    store: Arc<dyn StateStore>,
-    history: Option<Arc<dyn HistoryStore>>,
     notifiers: Vec<Arc<dyn Notifier>>,
     setup: KeeperConfig,
+    /// What each life of the keeper is given.
+    pub(super) deps: KeeperDeps,
     pub(crate) alerter: Option<Child<Alerter>>,
     /// Where the keeper hands alerts over.
     alerts_to: AddrPublisher<Recipient<DeliverAlerts>>,
@@ -61,6 +63,7 @@ impl Chain {
         time: &TimeBase,
         stats: &Arc<Stats>,
         own_side: &Arc<OwnSide>,
+        board: Arc<Board>,
     ) -> Self {
         let batcher = || {
             let whereabouts = AddrPublisher::default();
@@ -99,14 +102,25 @@ impl Chain {
                 .as_ref()
                 .map(|history| HistorySetup { flush: options.history_flush, batch_max: history.batch_max() }),
         };
-        Self {
-            batchers: std::iter::repeat_with(batcher).take(options.prober_threads.max(1)).collect(),
+        let alerts_to = AddrPublisher::default();
+        let batchers = std::iter::repeat_with(batcher).take(options.prober_threads.max(1)).collect();
+        let deps = KeeperDeps {
             store: world.store,
             history: world.history,
+            alerter: alerts_to.handle(),
+            time: time.clone(),
+            stats: Arc::clone(stats),
+            own_side: Arc::clone(own_side),
+            lease: LeaseView::always_valid(),
+            board,
+        };
+        Self {
+            batchers,
             notifiers: world.notifiers,
             setup,
+            deps,
             alerter: None,
-            alerts_to: AddrPublisher::default(),
+            alerts_to,
             keeper: None,
             keeper_is: AddrPublisher::default(),
             outcomes_to: AddrPublisher::default(),
@@ -191,18 +205,8 @@ impl Supervisor {
     /// It reads the records of what is owned before it takes outcomes.
     fn start_keeper(&mut self, ctx: &mut Context<Self>) {
         let core = Keeper::new(self.chain.setup.clone(), self.time.moment());
-        let deps = KeeperDeps {
-            store: Arc::clone(&self.chain.store),
-            history: self.chain.history.clone(),
-            alerter: self.chain.alerts_to.handle(),
-            supervisor: ctx.address().recipient(),
-            time: self.time.clone(),
-            stats: Arc::clone(&self.stats),
-            own_side: Arc::clone(&self.own_side),
-            lease: self.ownership.view.clone(),
-            board: Arc::clone(&self.board),
-        };
-        let keeper = move || StateKeeper::new(core, deps);
+        let (deps, supervisor) = (self.chain.deps.clone(), ctx.address().recipient());
+        let keeper = move || StateKeeper::new(core, deps, supervisor);
         self.chain.keeper = Some(self.start_child(ChildId::Keeper, state_keeper::MAILBOX_CAPACITY, ctx, keeper));
         self.ownership.forget_loaded();
         if self.ownership.is_unread() { self.load(ctx) } else { self.on_chain_up(ctx) }

@@ -23,9 +23,11 @@
 
 mod chain;
 mod configs;
+mod fleet;
 mod ownership;
 mod probers;
 mod progress;
+mod reading;
 mod shards;
 mod source;
 mod startup_spread;
@@ -38,7 +40,9 @@ use std::time::Duration;
 use actix::dev::ToEnvelope;
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
 use api_health_core::ApiId;
-use tokio::sync::{mpsc, oneshot};
+use api_health_core::keep::Keeper;
+use api_health_core::schedule::Moment;
+use tokio::sync::mpsc;
 
 use crate::board::Board;
 use crate::child::{self, Child, ExitReason};
@@ -46,7 +50,7 @@ use crate::options::Options;
 use crate::own_side::OwnSide;
 use crate::prober::Stop;
 use crate::round::Round;
-use crate::state_keeper::StateKeeper;
+use crate::state_keeper::Apply;
 use crate::stats::Stats;
 use crate::threads::Thread;
 use crate::timebase::TimeBase;
@@ -58,8 +62,9 @@ use probers::Probers;
 use watchdog::{LOOK_EVERY, Watchdog};
 
 pub use crate::world::LeaseParts;
-pub use configs::{LoadReport, Reload};
+pub use configs::LoadReport;
 pub use progress::{AskProgress, Asker, Progress, SILENT_AFTER};
+pub use reading::Reload;
 pub use shards::Leave;
 pub use source::LOAD_TIMEOUT;
 
@@ -114,7 +119,6 @@ pub struct Supervisor {
     time: TimeBase,
     stats: Arc<Stats>,
     own_side: Arc<OwnSide>,
-    board: Arc<Board>,
     round: Arc<Round>,
     /// Of the alerter, of the keeper, and those of the probers from [`FIRST_OF_PROBERS`] on. One that is missing is started
     /// with the next child on it.
@@ -125,8 +129,6 @@ pub struct Supervisor {
     watchdog: Watchdog,
     pub(crate) ownership: Ownership,
     stopping: bool,
-    /// Who waits for the last prober's end.
-    stopped: Option<oneshot::Sender<()>>,
     fatal: mpsc::UnboundedSender<Fatal>,
     escalated: bool,
     /// The next life of any child: no number is used twice.
@@ -148,12 +150,11 @@ impl Supervisor {
         Self {
             configs: Configs::new(std::mem::take(&mut world.sources)),
             ownership: Ownership::new(world.leases.take()),
-            chain: Chain::new(world, &options, &time, &stats, &own_side),
+            chain: Chain::new(world, &options, &time, &stats, &own_side, board),
             probers: Probers::default(),
             watchdog: Watchdog::default(),
             threads: std::iter::repeat_with(|| None).take(FIRST_OF_PROBERS + options.prober_threads.max(1)).collect(),
             stopping: false,
-            stopped: None,
             fatal,
             escalated: false,
             next_life: 0,
@@ -161,7 +162,6 @@ impl Supervisor {
             time,
             stats,
             own_side,
-            board,
             round,
         }
     }
@@ -222,18 +222,11 @@ impl Supervisor {
         }
         tracing::error!(actor = who, %reason, "nothing works without this actor, and it cannot be kept alive");
         self.probers.end_all();
-        self.finish_stop_if_idle();
         self.chain.escalated();
         self.configs.waiting.clear();
         self.ownership.join(Ok(())); // nobody learns any more what is owned
         // Nobody listens any more once the process is ending.
         let _ = self.fatal.send(Fatal { child: who, reason });
-    }
-
-    fn finish_stop_if_idle(&mut self) {
-        if self.stopped.is_some() && self.probers.running().next().is_none() {
-            self.stopped = None; // so that the wait is over
-        }
     }
 
     /// Sends without waiting for the answer. A mailbox that is full or closed belongs to somebody who is replaced.
@@ -247,15 +240,24 @@ impl Supervisor {
         ctx.spawn(to.send(message).into_actor(self).map(|_, _, _| ()));
     }
 
-    /// A keeper that dies before it looks is told again by its next life's start.
-    fn send_to_keeper<M>(&self, message: M, ctx: &mut Context<Self>)
-    where
-        StateKeeper: Handler<M>,
-        M: Message<Result = ()> + Send + 'static,
-    {
+    /// A keeper that dies before that is told again by its next life's start.
+    fn tell_keeper<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&mut Keeper, Moment) -> T + Send + 'static,
+        ctx: &mut Context<Self>,
+    ) {
         if let Some(keeper) = &self.chain.keeper {
-            self.send(&keeper.addr, message, ctx);
+            self.send(&keeper.addr, Apply::new(what), ctx);
         }
+    }
+
+    /// Tells the keeper what was found out about the monitor itself.
+    fn report(&self, what: impl FnOnce(&mut Keeper, Moment) + Send + 'static, ctx: &mut Context<Self>) {
+        let and_acts_on_it = |core: &mut Keeper, now| {
+            what(core, now);
+            core.tick(now);
+        };
+        self.tell_keeper(and_acts_on_it, ctx);
     }
 }
 
@@ -303,8 +305,7 @@ impl Handler<StopProbing> for Supervisor {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, StopProbing { within }: StopProbing, ctx: &mut Self::Context) -> Self::Result {
-        let (waiter, done) = oneshot::channel();
-        (self.stopping, self.stopped) = (true, Some(waiter));
+        self.stopping = true;
         for (_, running) in self.probers.running() {
             self.send(&running.child.addr, Stop, ctx);
         }
@@ -314,9 +315,8 @@ impl Handler<StopProbing> for Supervisor {
                 tracing::warn!(probes, "probes under way are cut at the deadline");
             }
             supervisor.probers.end_all();
-            supervisor.finish_stop_if_idle();
         });
-        self.finish_stop_if_idle();
-        Box::pin(async move { drop(done.await) })
+        let lives = Arc::clone(&self.probers.lives);
+        Box::pin(async move { lives.finished().await })
     }
 }

@@ -13,7 +13,7 @@ use api_health_core::own::shards::{SHARDS, Shard, ShardSet};
 use tokio::sync::{oneshot, watch};
 
 use crate::lease_holder::{Gained, LeaseHandle, Sight};
-use crate::lease_view::{LeaseView, NextHeartbeat};
+use crate::lease_view::NextHeartbeat;
 use crate::world::LeaseParts;
 
 /// That fewer workers live than are expected is reported after this long: one that is started again is not missed.
@@ -36,6 +36,7 @@ impl OwnedShard {
     }
 }
 
+#[derive(Default)]
 pub(crate) struct Ownership {
     owned: BTreeMap<Shard, OwnedShard>,
     /// The present keeper reads records. The next reading begins when that is over, so that no old one comes last.
@@ -44,7 +45,6 @@ pub(crate) struct Ownership {
     pub(super) handle: Option<LeaseHandle>,
     /// Dropped with the supervisor: the lease holder ends then.
     pub(super) alive: Option<oneshot::Sender<()>>,
-    pub(super) view: LeaseView,
     pub(super) next_heartbeat: NextHeartbeat,
     pub(super) expected: Option<usize>,
     pub(super) alone: bool,
@@ -72,15 +72,8 @@ impl Ownership {
             expected: parts.as_ref().and_then(|parts| parts.expected),
             alone: parts.as_ref().is_some_and(|parts| parts.alone),
             joined: watch::Sender::new(parts.is_none().then_some(Ok(()))),
-            is_being_read: false,
             parts,
-            handle: None,
-            alive: None,
-            view: LeaseView::always_valid(),
-            next_heartbeat: NextHeartbeat::default(),
-            short_since: None,
-            acted: VecDeque::new(),
-            leaving: None,
+            ..Self::default()
         }
     }
 

@@ -17,7 +17,7 @@ use super::{ChildId, Supervisor};
 use crate::child::{Child, ExitReason};
 use crate::liveness::{Liveness, ResumePoint};
 use crate::prober::{self, Prober, ProberInit, Reconfigure, Start};
-use crate::state_keeper::SelfStatus;
+use crate::round::Round;
 
 #[derive(Default)]
 pub(crate) struct Probers {
@@ -26,6 +26,8 @@ pub(crate) struct Probers {
     /// Those that wait for a time, soonest first; one that was started or removed meanwhile is stepped over.
     due: BTreeSet<(Duration, ApiId)>,
     timer: Option<SpawnHandle>,
+    /// Those that live. Whoever stops waits for the last of them.
+    pub(super) lives: Arc<Round>,
     /// None of them is started before this monotonic time.
     next_start: Duration,
     /// How many there are, for whoever shows it.
@@ -119,7 +121,8 @@ impl Supervisor {
         let prober = move || Prober::new(api, shared, init);
         let child = self.start_child(ChildId::Prober(api_id.clone()), prober::MAILBOX_CAPACITY, ctx, prober);
         if let Some(prober) = self.probers.supervised.get_mut(api_id) {
-            prober.state = State::Runs(LiveProber { child, began: now.monotonic, liveness });
+            let began = now.monotonic;
+            prober.state = State::Runs(LiveProber { child, began, liveness, _life: self.probers.lives.ticket() });
         }
     }
 
@@ -153,7 +156,6 @@ impl Supervisor {
         for api_id in of_thread {
             self.prober_is_gone(&api_id, &ExitReason::ThreadGone);
         }
-        self.finish_stop_if_idle();
     }
 
     /// The present life of a prober is over. What is kept of it, if there is to be a next one.
@@ -182,7 +184,7 @@ impl Supervisor {
     /// its way does not.
     pub(super) fn prober_ended(&mut self, api_id: &ApiId, reason: &ExitReason, ctx: &mut Context<Self>) {
         let (now, policy) = (self.monotonic(), self.options.restart);
-        let Some(prober) = self.prober_is_gone(api_id, reason) else { return self.finish_stop_if_idle() };
+        let Some(prober) = self.prober_is_gone(api_id, reason) else { return };
         if !is_its_fault(reason) {
             return self.start_prober(api_id, Duration::ZERO, ctx);
         }
@@ -193,8 +195,8 @@ impl Supervisor {
             if is_given_up {
                 tracing::error!(%api_id, why, "the prober is given up: nobody probes this API for now");
             }
-            let given_up = SelfStatus::GivenUp(Arc::clone(&prober.api), why);
-            self.send_to_keeper(given_up, ctx);
+            let api = Arc::clone(&prober.api);
+            self.report(move |core, now| core.on_prober_given_up(&api, why, now), ctx);
         }
         let delay_ms = u64::try_from(at.saturating_sub(now).as_millis()).unwrap_or(u64::MAX);
         tracing::error!(%api_id, %reason, deaths, delay_ms, "the prober died; it is started again");
@@ -207,9 +209,11 @@ impl Supervisor {
         let mut given_up = vec![];
         for prober in self.probers.supervised.values_mut() {
             prober.forgive(now, period);
-            given_up.extend(prober.why_given_up().map(|why| SelfStatus::GivenUp(Arc::clone(&prober.api), why.clone())));
+            given_up.extend(prober.why_given_up().map(|why| (Arc::clone(&prober.api), why.clone())));
         }
-        given_up.into_iter().for_each(|given_up| self.send_to_keeper(given_up, ctx));
+        for (api, why) in given_up {
+            self.report(move |core, now| core.on_prober_given_up(&api, why, now), ctx);
+        }
     }
 
     fn start_at(&mut self, at: Duration, api_id: &ApiId, ctx: &mut Context<Self>) {

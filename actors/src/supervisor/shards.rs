@@ -5,20 +5,18 @@
 
 use std::collections::HashSet;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, StreamHandler, WrapFuture};
-use api_health_core::keep::Grant;
+use api_health_core::AlertKind;
+use api_health_core::keep::{Grant, Request};
 use api_health_core::own::notices::{Ask, AskFor, Notice};
 use api_health_core::own::shards::ShardSet;
-use api_health_core::{Alert, AlertKind, Status};
 use futures_util::FutureExt;
 use futures_util::future::select;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::ownership::shard;
 use super::progress::{AskProgress, Asker};
 use super::{ChildId, Supervisor};
 use crate::child::ExitReason;
@@ -27,9 +25,7 @@ use crate::lease_view::{LeaseView, NextHeartbeat};
 use crate::ports::StoreError;
 use crate::prober::ProbeAgain;
 use crate::retry::RetryPolicy;
-use crate::state_keeper::{
-    DropChannel, DropShards, GainShards, ReleaseShards, Retry, SelfStatus, SetMaintenance, SupervisorRequest, Withdraw,
-};
+use crate::state_keeper::{GainShards, SupervisorRequest};
 
 /// The records of what is owned are read for this long, again and again; then, where nothing runs without, the process ends.
 const LOAD_MAX: Duration = Duration::from_secs(60);
@@ -61,7 +57,7 @@ impl Supervisor {
         self.ownership.alive = Some(alive);
         actix_rt::spawn(async move { drop(select(pin!(holder.run()), gone).await) });
         ctx.add_stream(futures_util::stream::poll_fn(move |cx| changes.poll_recv(cx)));
-        self.ownership.view = LeaseView::of(handle.clone(), NextHeartbeat::clone(&self.ownership.next_heartbeat));
+        self.chain.deps.lease = LeaseView::of(handle.clone(), NextHeartbeat::clone(&self.ownership.next_heartbeat));
         self.ownership.handle = Some(handle);
     }
 
@@ -109,7 +105,7 @@ impl Supervisor {
                         }
                     }
                     if !gone.is_empty() {
-                        supervisor.send_to_keeper(DropShards(gone), ctx);
+                        supervisor.tell_keeper(move |core, _| core.drop_shards(&gone), ctx);
                     }
                     supervisor.on_shards_loaded(ctx);
                     supervisor.load(ctx); // what was granted again meanwhile
@@ -151,7 +147,7 @@ impl Supervisor {
     pub(super) fn release(&mut self, ctx: &mut Context<Self>) {
         let can_go = self.ownership.can_go();
         if !can_go.is_empty() && self.chain.is_up() {
-            self.send_to_keeper(ReleaseShards(can_go), ctx);
+            self.tell_keeper(move |core, now| core.release_shards(&can_go, now), ctx);
         }
     }
 
@@ -167,80 +163,7 @@ impl Supervisor {
     fn lose(&mut self, shards: ShardSet, ctx: &mut Context<Self>) {
         self.ownership.remove(&shards);
         self.reconcile(ctx);
-        self.send_to_keeper(DropShards(shards), ctx);
-    }
-
-    /// Looks at the fleet: who is missing, and what is asked of the owners.
-    pub(super) fn look_at_fleet(&mut self, ctx: &mut Context<Self>) {
-        let Some(handle) = self.ownership.handle.clone() else { return };
-        // A round does not wait until a person has mended what keeps it from a lease.
-        if let (true, Some(error @ StoreError::Misconfigured { .. })) =
-            (self.options.once && !self.stopping && !self.ownership.has_joined(), &handle.renewals().borrow().error)
-        {
-            self.escalate("lease holder", ExitReason::Unstartable(error.to_string()));
-        }
-        let sight = handle.sight().borrow().clone();
-        let Some(fleet) = &sight.fleet else { return };
-        self.ownership.note_sight(&sight);
-        let others: Vec<_> = fleet.others.values().filter(|record| record.is_live()).collect();
-        // Whoever owns all by now was first: it is the other one that does nothing. One that was not seen for long is waited for
-        // instead, as long as its lease lasts: it may be dead.
-        let must_not_be = self.ownership.alone && !self.ownership.has_joined();
-        let wall = self.time.wall();
-        if let (true, Some(other)) = (must_not_be, others.iter().find(|record| record.is_about(wall))) {
-            let why = format!("another api-health shares this store: {} on host {}", other.id, other.host);
-            return self.ownership.join(Err(why));
-        }
-        let channels = others.iter().flat_map(|record| record.channels.iter().cloned()).collect();
-        let now = self.monotonic();
-        let fault = self.ownership.fault(&sight, now);
-        self.send_to_keeper(SelfStatus::Fleet { fault, channels }, ctx);
-        for ask in self.ownership.open_asks(&sight) {
-            let id = ask.id.clone();
-            if self.act_on(ask, ctx) {
-                self.ownership.acted_on(id);
-            }
-        }
-    }
-
-    /// Whether that is done with here: one that somebody else has to act upon now may be ours to act upon later.
-    fn act_on(&self, Ask { id, at, what }: Ask, ctx: &mut Context<Self>) -> bool {
-        let Some(keeper) = self.chain.keeper.as_ref().filter(|_| self.chain.is_up()) else { return false };
-        match what {
-            AskFor::Retry { alert_ids } => {
-                self.send(&keeper.addr, Retry(alert_ids), ctx);
-            }
-            AskFor::DropChannel { channel } => {
-                self.send(&keeper.addr, DropChannel { channel, until: at }, ctx);
-            }
-            AskFor::Maintenance { of, window } => self.send(&keeper.addr, SetMaintenance { of, window }, ctx),
-            AskFor::Withdraw { api_id, incident_id, kind } => {
-                if !self.ownership.is_ready(shard(&api_id)) {
-                    return false; // its owner does
-                }
-                let alert = Alert {
-                    alert_id: Alert::id(&incident_id, kind),
-                    incident_id,
-                    kind,
-                    name: api_id.to_string(),
-                    url: String::new(),
-                    previous_status: Status::Unknown,
-                    happened_at: at,
-                    detected_at: at,
-                    incident_started_at: at,
-                    reason: "its worker lost the API before it could store it".into(),
-                    changes_left_out: 0,
-                    evidence: None,
-                    api_id,
-                };
-                let sent = keeper.addr.send(Withdraw(Arc::new(alert)));
-                ctx.spawn(sent.into_actor(self).map(move |sent, supervisor, _| match &supervisor.ownership.handle {
-                    Some(handle) if sent.is_ok() => handle.notice(Notice::Done(id)),
-                    _ => supervisor.ownership.forget_acted(|acted| acted == id), // the keeper died: its next life is told
-                }));
-            }
-        }
-        true
+        self.tell_keeper(move |core, _| core.drop_shards(&shards), ctx);
     }
 }
 
@@ -284,17 +207,16 @@ impl StreamHandler<LeaseChange> for Supervisor {
 impl Handler<SupervisorRequest> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, asks: SupervisorRequest, ctx: &mut Self::Context) {
-        match asks {
-            SupervisorRequest::ProbeAgain(api_id) => {
+    fn handle(&mut self, SupervisorRequest(request): SupervisorRequest, ctx: &mut Self::Context) {
+        match request {
+            Request::ProbeAgain(api_id) => {
                 if let Some(prober) = self.probers.child(&api_id) {
                     self.send(&prober.addr, ProbeAgain, ctx);
                 }
             }
             // One that was said of an earlier grant says nothing of this one.
-            SupervisorRequest::ShardFenced { shard, epoch }
-                if self.ownership.epoch(shard).is_some_and(|held| held > epoch) => {}
-            SupervisorRequest::ShardFenced { shard, epoch } => {
+            Request::ShardFenced { shard, epoch } if self.ownership.epoch(shard).is_some_and(|held| held > epoch) => {}
+            Request::ShardFenced { shard, epoch } => {
                 self.lose(ShardSet::from([shard]), ctx);
                 if let Some(handle) = &self.ownership.handle {
                     // It is another's, or has to be taken with a higher epoch.
@@ -302,14 +224,14 @@ impl Handler<SupervisorRequest> for Supervisor {
                     handle.stored_epoch(shard, epoch);
                 }
             }
-            SupervisorRequest::ShardsReleased(shards) => {
+            Request::ShardsReleased(shards) => {
                 let left = self.ownership.can_go().intersection(&shards).copied().collect();
                 let epochs = self.ownership.remove(&left);
                 if let Some(handle) = &self.ownership.handle {
                     handle.released(epochs);
                 }
             }
-            SupervisorRequest::Withdraw(alert) if alert.kind == AlertKind::Down => {
+            Request::Withdraw(alert) if alert.kind == AlertKind::Down => {
                 if let Some(handle) = &self.ownership.handle {
                     let what = AskFor::Withdraw {
                         api_id: alert.api_id.clone(),
@@ -320,7 +242,7 @@ impl Handler<SupervisorRequest> for Supervisor {
                     handle.notice(Notice::Ask(Ask { id, at: self.time.wall(), what }));
                 }
             }
-            SupervisorRequest::Withdraw(_) => {}
+            Request::Withdraw(_) => {}
         }
     }
 }

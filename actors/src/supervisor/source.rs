@@ -34,24 +34,14 @@ pub(super) struct Source {
     /// read, or is kept although it is empty.
     pub(super) refused_ids: Option<Vec<ApiId>>,
     is_fresh: bool,
-    pub(super) unreadable: Option<String>,
-    pub(super) misconfigured: bool,
+    /// Why it could not be read the last time.
+    unreadable: Option<SourceError>,
 }
 
-/// What came of looking at a source once.
-pub(super) enum ReadResult {
-    /// It is as it was.
-    Unchanged,
-    Read {
-        loaded: Result<LoadedConfigs, SourceError>,
-        revision: Option<u64>,
-    },
-}
-
-impl ReadResult {
-    pub(super) fn is_unchanged(&self) -> bool {
-        matches!(self, Self::Unchanged)
-    }
+/// What came of reading a source that may have changed.
+pub(super) struct Read {
+    loaded: Result<LoadedConfigs, SourceError>,
+    revision: Option<u64>,
 }
 
 /// How sources are read.
@@ -65,18 +55,18 @@ pub(super) enum ReadMode {
     Again,
 }
 
-/// Reads one source, unless its revision is this one. That is asked for first: a change in between is then seen at the next look.
-async fn read(port: Arc<dyn ConfigSource>, known: Option<u64>, mode: ReadMode) -> ReadResult {
-    let failed = |why| ReadResult::Read { loaded: Err(SourceError::Unavailable(why)), revision: None };
+/// Reads one source; `None`: its revision is this one, so it is as it was. That is asked for first: a change in between is then seen at the next look.
+async fn read(port: Arc<dyn ConfigSource>, known: Option<u64>, mode: ReadMode) -> Option<Read> {
+    let failed = |why| Some(Read { loaded: Err(SourceError::Unavailable(why)), revision: None });
     let no_answer = |within: Duration| failed(format!("no answer within {} s", within.as_secs()));
     let reading = AssertUnwindSafe(async {
         match tokio::time::timeout(REVISION_MAX, port.revision()).await {
-            Ok(None) | Err(_) if mode == ReadMode::Glance => ReadResult::Unchanged,
+            Ok(None) | Err(_) if mode == ReadMode::Glance => None,
             Err(_) => no_answer(REVISION_MAX),
-            Ok(revision) if revision.is_some() && revision == known => ReadResult::Unchanged,
+            Ok(revision) if revision.is_some() && revision == known => None,
             Ok(revision) => {
                 let loaded = if mode == ReadMode::Again { port.load_relaxed().await } else { port.load().await };
-                ReadResult::Read { loaded, revision }
+                Some(Read { loaded, revision })
             }
         }
     });
@@ -113,7 +103,6 @@ impl Source {
             refused_ids: None,
             is_fresh: false,
             unreadable: None,
-            misconfigured: false,
         }
     }
 
@@ -122,8 +111,21 @@ impl Source {
         &self.accepted.roster
     }
 
+    pub(super) fn is_misconfigured(&self) -> bool {
+        matches!(self.unreadable, Some(SourceError::Misconfigured(_)))
+    }
+
+    /// Why it could not be read the last time, in words.
+    pub(super) fn why_unreadable(&self) -> Option<String> {
+        Some(match self.unreadable.as_ref()? {
+            SourceError::Unavailable(what) => format!("{}: {what}", self.port.name()),
+            // A fault that a person must mend names its place itself.
+            SourceError::Misconfigured(fault) => fault.to_string(),
+        })
+    }
+
     /// Reads it in this way.
-    pub(super) fn read(&self, mode: ReadMode, now: Duration) -> impl Future<Output = ReadResult> + use<> {
+    pub(super) fn read(&self, mode: ReadMode, now: Duration) -> impl Future<Output = Option<Read>> + use<> {
         let is_due = self.accepted.is_look_due(now);
         let mode = if is_due && mode == ReadMode::Glance { ReadMode::Full } else { mode };
         let is_known = !is_due && (self.unreadable.is_none() || mode == ReadMode::Glance);
@@ -138,30 +140,23 @@ impl Source {
     }
 
     /// Takes what a reading gave, says what is new about its faults, and keeps the last good of what is not there.
-    pub(super) fn accept(&mut self, reading: ReadResult, now: Duration) {
-        let ReadResult::Read { loaded, revision } = reading else { return };
+    pub(super) fn accept(&mut self, Read { loaded, revision }: Read, now: Duration) {
         let name = self.port.name();
         self.revision = revision;
         self.refused_ids = None;
         let configs = match loaded {
             Ok(configs) => configs,
             Err(error) => {
-                // A fault that a person must mend names its place itself.
-                self.unreadable = Some(match &error {
-                    SourceError::Unavailable(what) => format!("{name}: {what}"),
-                    SourceError::Misconfigured(fault) => fault.to_string(),
-                });
-                self.misconfigured = matches!(error, SourceError::Misconfigured(_));
                 self.accepted.cannot_be_read();
                 let last_good = self.accepted.roster.len();
                 self.log_once(&("unreadable", error.to_string()), || {
                     tracing::error!(source = name, %error, last_good, "the configs cannot be read; the last good ones run on");
                 });
+                self.unreadable = Some(error);
                 return;
             }
         };
         self.unreadable = None;
-        self.misconfigured = false;
         self.refused = configs.refused.len();
         self.is_fresh = configs.is_fresh;
         self.accepted = self.accepted.then(&self.loaded(&configs), now);
@@ -216,8 +211,8 @@ impl Source {
     }
 
     /// Whether this reading gave other rows than the one before.
-    pub(super) fn is_changed_by(&self, reading: &ReadResult, now: Duration) -> bool {
-        let ReadResult::Read { loaded: Ok(configs), .. } = reading else { return false };
+    pub(super) fn is_changed_by(&self, read: &Read, now: Duration) -> bool {
+        let Ok(configs) = &read.loaded else { return false };
         let next = self.accepted.then(&self.loaded(configs), now).roster; // with the same `Arc` for the same row
         next.values().map(Arc::as_ptr).ne(self.accepted.roster.values().map(Arc::as_ptr))
     }

@@ -9,6 +9,7 @@ use api_health_core::restart::{Deaths, RestartPolicy};
 use crate::child::{Child, ExitReason};
 use crate::liveness::{Liveness, ResumePoint};
 use crate::prober::Prober;
+use crate::round::RoundTicket;
 
 /// A prober that hangs so many times in a row, and finds no outcome in between, is given up. Each time takes it its slack and
 /// twice its timeout, so that never enough of these deaths fall into the period of the restart policy.
@@ -38,6 +39,7 @@ pub(super) struct LiveProber {
     pub(super) child: Child<Prober>,
     pub(super) began: Duration,
     pub(super) liveness: Arc<Liveness>,
+    pub(super) _life: RoundTicket,
 }
 
 /// What went wrong with a prober, until a life lasts.

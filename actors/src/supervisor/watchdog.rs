@@ -20,7 +20,6 @@ use super::progress::Asker;
 use super::{ChildId, Supervisor};
 use crate::child::ExitReason;
 use crate::own_side::Look;
-use crate::state_keeper::SelfStatus;
 use crate::stats::ProbingCounts;
 
 /// How often the supervisor looks at the fleet, at the sources, where it is cheap to tell that they changed, and at its children.
@@ -100,12 +99,12 @@ impl Supervisor {
         match self.watchdog.load(&self.stats.counts(), may_judge, now) {
             None => {}
             Some(Step::Log(words)) => tracing::warn!("this machine cannot keep up with the configured probes: {words}"),
-            Some(Step::Alert(words)) => self.send_to_keeper(SelfStatus::Capacity(Some(words)), ctx),
+            Some(Step::Alert(words)) => self.report(|core, now| core.on_capacity_status(Some(words), now), ctx),
             Some(Step::Well { was_logged }) => {
                 if was_logged {
                     tracing::info!("this machine keeps up with the configured probes again");
                 }
-                self.send_to_keeper(SelfStatus::Capacity(None), ctx);
+                self.report(|core, now| core.on_capacity_status(None, now), ctx);
             }
         }
     }
@@ -113,14 +112,13 @@ impl Supervisor {
     /// Reports what is wrong with our own network or clock, and has the witnesses asked again meanwhile.
     fn look_at_own_side(&mut self, ctx: &mut Context<Self>) {
         let Look { network, clock, ask } = self.own_side.look();
-        let fault = |step| match step {
-            watch::Step::Report(words) => Some(words),
-            watch::Step::Well => None,
-        };
         for (kind, step) in [(OwnSideKind::Network, network), (OwnSideKind::Clock, clock)] {
-            if let Some(step) = step {
-                self.send_to_keeper(SelfStatus::OwnSide(kind, fault(step)), ctx);
-            }
+            let fault = match step {
+                None => continue,
+                Some(watch::Step::Report(words)) => Some(words),
+                Some(watch::Step::Well) => None,
+            };
+            self.report(move |core, now| core.on_own_side_status(kind, fault, now), ctx);
         }
         if !ask.is_empty() {
             let own_side = Arc::clone(&self.own_side);

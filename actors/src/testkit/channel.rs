@@ -1,14 +1,14 @@
 //! A channel that remembers what it was told, and can be made to fail.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api_health_core::{Alert, ApiId, Timestamp};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use super::VirtualClock;
 use super::stage::{Answered, Event, Stage, Step};
+use super::{VirtualClock, lock};
 use crate::ports::{Clock, Notifier, NotifierOfMany, NotifyError};
 
 /// How the channel fails.
@@ -85,31 +85,35 @@ impl FakeChannel {
 
     /// This process alone meets that from now on.
     pub fn set_line_fault(&self, fault: ChannelFault) {
-        *self.line.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+        *lock(&self.line) = fault;
     }
 
     pub fn set_fault(&self, fault: ChannelFault) {
-        self.lock().fault = fault;
+        lock(&self.inner).fault = fault;
     }
 
     /// Each attempt takes up to this long from now on.
     pub fn set_latency(&self, millis_max: u64) {
-        self.lock().latency_ms_max = millis_max;
+        lock(&self.inner).latency_ms_max = millis_max;
     }
 
     /// What was told: when, and what.
     pub fn delivered(&self) -> Vec<(Timestamp, Alert)> {
-        self.lock().delivered.clone()
+        lock(&self.inner).delivered.clone()
     }
 
     /// How many messages were sent to it, whatever came of them.
     pub fn attempts(&self) -> usize {
-        self.lock().attempts
+        lock(&self.inner).attempts
     }
 
     /// What was told, as `id kind`, in order.
     pub fn lines(&self) -> Vec<String> {
-        self.lock().delivered.iter().map(|(_, alert)| format!("{} {}", alert.api_id, alert.kind.as_str())).collect()
+        lock(&self.inner)
+            .delivered
+            .iter()
+            .map(|(_, alert)| format!("{} {}", alert.api_id, alert.kind.as_str()))
+            .collect()
     }
 
     /// The same without what the monitor tells of itself.
@@ -117,14 +121,10 @@ impl FakeChannel {
         self.lines().into_iter().filter(|line| !line.contains(':')).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// How this attempt fails.
     fn fault_now(&self) -> ChannelFault {
-        let line = self.line.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match if line == ChannelFault::None { self.lock().fault.clone() } else { line } {
+        let line = lock(&self.line).clone();
+        match if line == ChannelFault::None { lock(&self.inner).fault.clone() } else { line } {
             ChannelFault::Flaky => self.stage.draw(|chance| match chance.below(8) {
                 0 => ChannelFault::Unavailable,
                 1 => ChannelFault::Hangs,
@@ -141,14 +141,14 @@ impl FakeChannel {
     async fn take_over(&self, calls: &[u64], alerts: &[Arc<Alert>]) {
         self.stage.pass(Step::BeforeTakingOver).await;
         let now = self.stage.clock.now();
-        self.lock().delivered.extend(alerts.iter().map(|alert| (now, (**alert).clone())));
+        lock(&self.inner).delivered.extend(alerts.iter().map(|alert| (now, (**alert).clone())));
         calls.iter().for_each(|call| self.stage.note(Event::TookOver { call: *call }));
         self.stage.pass(Step::AfterTakingOver).await;
     }
 
     async fn attempt(&self, calls: &[u64], alerts: &[Arc<Alert>]) -> Result<(), NotifyError> {
         let latency_ms_max = {
-            let mut inner = self.lock();
+            let mut inner = lock(&self.inner);
             inner.attempts += 1;
             inner.latency_ms_max
         };

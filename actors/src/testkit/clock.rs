@@ -1,13 +1,14 @@
 //! The wall clock of a simulation, which can be set, and the time of its world, which cannot.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api_health_core::Timestamp;
 use tokio::task;
 use tokio::time::Instant;
 
+use super::lock;
 use crate::ports::Clock;
 
 /// When the simulated world begins.
@@ -91,61 +92,49 @@ impl VirtualClock {
 
     /// The time since the world began, which nobody can set.
     pub fn elapsed(&self) -> Duration {
-        let inner = self.lock();
+        let inner = lock(&self.inner);
         inner.passed + inner.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Sets the wall clock forward, or back where negative.
     pub fn step(&self, millis: i64) {
-        self.wall().set_by_ms += millis;
+        lock(&self.wall).set_by_ms += millis;
     }
 
     /// The machine sleeps for so long just now: the wall clock has moved on when it wakes, and what waits has not.
     pub fn suspend_machine(&self, span: Duration) {
-        *self.suspended.lock().unwrap_or_else(PoisonError::into_inner) += span;
+        *lock(&self.suspended) += span;
         self.step(i64::try_from(span.as_millis()).unwrap_or(i64::MAX));
     }
 
     /// Stops counting: the runtime ends.
     pub fn suspend(&self) {
         let passed = self.elapsed();
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         inner.passed = passed;
         inner.since = None;
     }
 
     /// Counts on, after so much time without a program, by the time of the runtime that this is called in.
     pub fn resume(&self, after: Duration) {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         inner.passed += after;
         inner.since = Some(Instant::now());
     }
 
     /// Whoever looks next panics.
     pub fn panic_next(&self) {
-        self.trap().next = true;
+        lock(&self.trap).next = true;
     }
 
     /// Notes from now on which tasks look.
     pub fn note_tasks(&self) {
-        self.trap().known = Some(HashSet::new());
+        lock(&self.trap).known = Some(HashSet::new());
     }
 
     /// The `nth` task that was not noted before panics when it looks.
     pub fn panic_in_new_task(&self, nth: u32) {
-        self.trap().new_looks = nth;
-    }
-
-    fn trap(&self) -> MutexGuard<'_, Trap> {
-        self.trap.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wall(&self) -> MutexGuard<'_, Wall> {
-        self.wall.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.trap).new_looks = nth;
     }
 }
 
@@ -157,14 +146,14 @@ impl Default for VirtualClock {
 
 impl Clock for VirtualClock {
     fn suspended(&self) -> Duration {
-        *self.suspended.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.suspended)
     }
 
     fn now(&self) -> Timestamp {
-        let springs = self.trap().springs();
+        let springs = lock(&self.trap).springs();
         assert!(!springs, "planted in the clock");
         let elapsed = self.elapsed();
-        let Wall { set_by_ms, gains_ppm } = *self.wall();
+        let Wall { set_by_ms, gains_ppm } = *lock(&self.wall);
         let gained_ms = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX).saturating_mul(gains_ppm) / 1_000_000;
         let shown = WORLD_BEGINS.plus(elapsed);
         Timestamp::from_millis(shown.as_millis().saturating_add(set_by_ms).saturating_add(gained_ms))

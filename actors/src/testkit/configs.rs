@@ -1,11 +1,12 @@
 //! Configs that a test changes while the program runs.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use api_health_core::{ApiConfig, ApiId};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::lock;
 use super::stage::{Event, Stage, Step};
 use crate::ports::{ConfigSource, LoadedConfigs, RefusedRow, SourceError};
 
@@ -60,7 +61,7 @@ impl FakeConfigs {
 
     /// Replaces all rows, and says which are broken.
     pub fn set_rows(&self, apis: Vec<Arc<ApiConfig>>, refused: Vec<ApiId>) {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         inner.apis = apis;
         inner.refused = refused;
         inner.revision += 1;
@@ -68,17 +69,17 @@ impl FakeConfigs {
 
     /// It is a table that workers share from now on.
     pub fn share(&self) {
-        self.lock().is_shared = true;
+        lock(&self.inner).is_shared = true;
     }
 
     /// How often all rows were read, and how often some were.
     pub fn reads(&self) -> (usize, usize) {
-        self.lock().reads
+        lock(&self.inner).reads
     }
 
     /// Breaks the row of one API.
     pub fn refuse(&self, id: &str) {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         inner.apis.retain(|api| api.api_id.as_str() != id);
         if let Ok(api_id) = ApiId::parse(id) {
             inner.refused.push(api_id);
@@ -92,13 +93,9 @@ impl FakeConfigs {
     }
 
     pub fn set_fault(&self, fault: SourceFault) {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         inner.fault = fault;
         inner.revision += 1;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -110,7 +107,7 @@ impl ConfigSource for FakeConfigs {
     fn load(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
         async move {
             let (fault, apis, refused) = {
-                let mut inner = self.lock();
+                let mut inner = lock(&self.inner);
                 inner.reads.0 += 1;
                 (inner.fault, inner.apis.clone(), inner.refused.clone())
             };
@@ -133,7 +130,7 @@ impl ConfigSource for FakeConfigs {
 
     fn load_some(&self, ids: Vec<ApiId>) -> BoxFuture<'_, Option<Result<LoadedConfigs, SourceError>>> {
         async move {
-            let mut inner = self.lock();
+            let mut inner = lock(&self.inner);
             if !inner.is_shared || inner.fault != SourceFault::None {
                 return None;
             }
@@ -146,11 +143,11 @@ impl ConfigSource for FakeConfigs {
 
     fn revision(&self) -> BoxFuture<'_, Option<u64>> {
         async move {
-            if self.lock().is_shared {
+            if lock(&self.inner).is_shared {
                 return None;
             }
             let (fault, revision) = {
-                let inner = self.lock();
+                let inner = lock(&self.inner);
                 (inner.fault, inner.revision)
             };
             if fault == SourceFault::Hangs {

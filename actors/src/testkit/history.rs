@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use api_health_core::history::{HistoryItem, HistorySlot, Series};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::lock;
 use crate::ports::{HistoryStore, StoreError};
 
 /// How it fails.
@@ -41,12 +42,12 @@ struct Inner {
 
 impl MemoryHistory {
     pub fn set_fault(&self, fault: HistoryFault) {
-        self.lock().fault = fault;
+        lock(&self.inner).fault = fault;
     }
 
     /// All that is stored, in the order of its keys.
     pub fn items(&self) -> Vec<HistoryItem> {
-        self.lock().items.values().cloned().collect()
+        lock(&self.inner).items.values().cloned().collect()
     }
 
     /// What is stored of one API.
@@ -57,25 +58,21 @@ impl MemoryHistory {
 
     /// Puts an item in as another process would.
     pub fn put(&self, item: HistoryItem) {
-        self.lock().items.insert((item.series.clone(), item.slot.clone()), item);
+        lock(&self.inner).items.insert((item.series.clone(), item.slot.clone()), item);
     }
 
     /// Items that were stored.
     pub fn writes(&self) -> usize {
-        self.lock().writes
+        lock(&self.inner).writes
     }
 
     /// How often it was read.
     pub fn reads(&self) -> usize {
-        self.lock().reads
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner).reads
     }
 
     async fn reach(&self) -> Result<HistoryFault, StoreError> {
-        let fault = self.lock().fault;
+        let fault = lock(&self.inner).fault;
         match fault {
             HistoryFault::Unavailable => Err(unavailable()),
             HistoryFault::Hangs => std::future::pending().await,
@@ -95,7 +92,7 @@ impl HistoryStore for MemoryHistory {
                 Ok(fault) => fault,
                 Err(error) => return vec![Err(error); items.len()],
             };
-            let mut inner = self.lock();
+            let mut inner = lock(&self.inner);
             let write = |item: HistoryItem| {
                 inner.asked += 1;
                 if fault == HistoryFault::Half && inner.asked.is_multiple_of(2) {
@@ -121,7 +118,7 @@ impl HistoryStore for MemoryHistory {
     ) -> BoxFuture<'_, Result<Vec<HistoryItem>, StoreError>> {
         async move {
             self.reach().await?;
-            let mut inner = self.lock();
+            let mut inner = lock(&self.inner);
             inner.reads += 1;
             let keys = (series.clone(), slots.start().clone())..=(series, slots.end().clone());
             let found: Vec<HistoryItem> = inner.items.range(keys).map(|(_, item)| item.clone()).collect();

@@ -1,7 +1,7 @@
 //! Leases in memory: one world that several workers share, each by a line of its own that can be made to fail.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api_health_core::own::records::{Assignment, Key, LeaseRecord, WorkerId, WorkerRecord};
@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::stage::{Event, Stage};
+use super::{lock, misconfigured, unavailable};
 use crate::leases::Leases;
 use crate::ports::{CommitError, StoreError};
 
@@ -58,10 +59,6 @@ struct Line {
     delayed: Vec<(LeaseRecord, u64)>,
     reads: usize,
     writes: usize,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl MemoryLeases {
@@ -170,7 +167,7 @@ impl LeaseLine {
         match fault {
             LineFault::Cut => Err(unavailable()),
             LineFault::Hangs => std::future::pending().await,
-            LineFault::Refused => Err(StoreError::Misconfigured { what: "planted".into(), remedy: "mend it".into() }),
+            LineFault::Refused => Err(misconfigured()),
             fault => Ok(fault),
         }
     }
@@ -186,10 +183,6 @@ async fn come_back(fault: LineFault) -> Result<(), StoreError> {
         }
         _ => Ok(()),
     }
-}
-
-fn unavailable() -> StoreError {
-    StoreError::Unavailable("planted".into())
 }
 
 impl Leases for LeaseLine {

@@ -22,7 +22,7 @@ pub use target::FakeTargets;
 pub use witnesses::FakeWitnesses;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use api_health_core::{ApiConfig, ApiId, Schedule};
@@ -35,6 +35,19 @@ use api_health_core::own::records::{WorkerId, WorkerRecord};
 use api_health_core::own::shards::SHARDS;
 use api_health_core::own::terms::Terms;
 use leases::LeaseLine;
+
+/// Where a test has panicked, the fakes go on as they are.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn unavailable() -> StoreError {
+    StoreError::Unavailable("planted".into())
+}
+
+fn misconfigured() -> StoreError {
+    StoreError::Misconfigured { what: "planted".into(), remedy: "mend it".into() }
+}
 
 /// Runs `body` in an actix system of its own whose time jumps whenever nobody has work.
 ///

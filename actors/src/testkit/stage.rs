@@ -4,15 +4,15 @@
 //! any two steps that matter: what the program did in memory in between is lost either way.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api_health_core::own::records::LeaseRecord;
 use api_health_core::{Alert, ApiConfig, ApiId, ApiState, Heartbeat, Timestamp};
 use tokio::sync::Notify;
 
-use super::VirtualClock;
 use super::target::Behaviour;
+use super::{VirtualClock, lock};
 use crate::ports::Clock;
 
 /// Chance that is the same for the same seed: splitmix64.
@@ -242,10 +242,6 @@ struct Inner {
 struct Own {
     gate: Mutex<Gate>,
     crashed: Notify,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Stage {

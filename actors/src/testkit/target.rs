@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api_health_core::observation::{CertificateFault, LocalFault};
 use api_health_core::{Answer, ApiConfig, Failure, Observation, Phase, PhaseTimes, Response, Timestamp};
 use futures_util::future::LocalBoxFuture;
 
+use super::lock;
 use super::stage::{Event, Stage, Step};
 use crate::ports::{Clock, PreparedProbe, Probe};
 
@@ -96,25 +97,21 @@ impl FakeTargets {
 
     /// This process alone meets that from now on, whomever it asks; `None`: what is there.
     pub fn set_line(&self, behaviour: Option<Behaviour>) {
-        *self.line.lock().unwrap_or_else(PoisonError::into_inner) = behaviour;
+        *lock(&self.line) = behaviour;
     }
 
     pub fn set(&self, id: &str, behaviour: Behaviour) {
-        self.lock().behaviour.insert(id.to_owned(), behaviour);
+        lock(&self.inner).behaviour.insert(id.to_owned(), behaviour);
     }
 
     /// Each answer takes up to this long from now on, and 20 ms for 0.
     pub fn set_latency(&self, millis_max: u64) {
-        self.lock().latency_ms_max = millis_max;
+        lock(&self.inner).latency_ms_max = millis_max;
     }
 
     /// When an API was probed.
     pub fn probed(&self, id: &str) -> Vec<Timestamp> {
-        self.lock().probed.get(id).cloned().unwrap_or_default()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner).probed.get(id).cloned().unwrap_or_default()
     }
 }
 
@@ -137,10 +134,10 @@ impl FakeTargets {
         let started_at = stage.clock.now();
         let began = stage.clock.elapsed();
         let (behaviour, latency_ms_max) = {
-            let mut inner = self.lock();
+            let mut inner = lock(&self.inner);
             inner.probed.entry(api.api_id.to_string()).or_default().push(started_at);
             let behaviour = inner.behaviour.get(api.api_id.as_str()).copied().unwrap_or(Behaviour::Answers(200));
-            let line = *self.line.lock().unwrap_or_else(PoisonError::into_inner);
+            let line = *lock(&self.line);
             (line.unwrap_or(behaviour), inner.latency_ms_max)
         };
         assert!(behaviour != Behaviour::PanicsAtOnce, "planted");
@@ -211,19 +208,8 @@ impl FakeTargets {
             let phases = PhaseTimes { resolve: phase(is_looked_up), tls, ..PhaseTimes::default() };
             let address = is_connected.then_some(address);
             let by_proxy = matches!(behaviour, Behaviour::ProxyIsDead | Behaviour::AnswersByProxy);
-            let seen = None;
-            Observation {
-                started_at,
-                finished_at,
-                took,
-                waited_for_host,
-                phases,
-                address,
-                by_proxy,
-                answer,
-                seen,
-                figures: api_health_core::ProbeFigures::default(),
-            }
+            let known = Observation::new(answer, started_at);
+            Observation { finished_at, took, waited_for_host, phases, address, by_proxy, ..known }
         })
     }
 }

@@ -1,11 +1,12 @@
 //! Witnesses that say what they are told to.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api_health_core::network::{Ballot, OwnPart, Vote, Zone};
 use futures_util::future::LocalBoxFuture;
 
+use super::lock;
 use crate::ports::Witnesses;
 
 /// Two witnesses, `name server` and `server`, both well; as one process sees them.
@@ -29,33 +30,29 @@ impl Default for FakeWitnesses {
 impl FakeWitnesses {
     /// These are there from now on, and well or not.
     pub fn set(&self, votes: &[(&'static str, bool)]) {
-        self.lock().votes = votes.to_vec();
+        lock(&self.0).votes = votes.to_vec();
     }
 
     /// All of them are well from now on, or none.
     pub fn set_well(&self, is_well: bool) {
-        self.lock().votes.iter_mut().for_each(|vote| vote.1 = is_well);
+        lock(&self.0).votes.iter_mut().for_each(|vote| vote.1 = is_well);
     }
 
     /// The name server says from now on that no name is looked up, or that all is well.
     pub fn set_resolver_dead(&self, is_dead: bool) {
-        self.lock().resolver_is_dead = is_dead;
+        lock(&self.0).resolver_is_dead = is_dead;
     }
 
     /// In which parts they were asked since this was called last.
     pub fn take_asked(&self) -> Vec<OwnPart> {
-        std::mem::take(&mut self.lock().asked)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        std::mem::take(&mut lock(&self.0).asked)
     }
 }
 
 impl Witnesses for FakeWitnesses {
     fn ask(&self, part: OwnPart, _: Vec<String>) -> LocalBoxFuture<'_, Ballot> {
         let votes = {
-            let mut inner = self.lock();
+            let mut inner = lock(&self.0);
             inner.asked.push(part);
             let is_dead = inner.resolver_is_dead && part == OwnPart::Lookup;
             if is_dead { vec![("name server", false)] } else { inner.votes.clone() }

@@ -105,7 +105,7 @@ fn a_row_that_is_disabled_and_enabled_within_one_probe_has_one_prober() {
         let before = world.targets.probed("a").len();
         seconds(100).await;
         assert_eq!(world.targets.probed("a").len() - before, 10, "one probe each 10 s");
-        assert_eq!((running.probers(), running.stats().restarts()), (1, 0));
+        assert_eq!((running.probers(), running.stats().counts().restarts), (1, 0));
     });
 }
 

@@ -69,9 +69,9 @@ fn one_prober_that_hangs_in_each_of_its_lives_is_given_up_and_does_not_cost_the_
             "it hung 3 times in a row without an outcome and is tried again every 300 s from now on; the last time it hung: it \
              was not heard of when it should have been"
         );
-        assert_eq!(running.stats().restarts(), 2);
+        assert_eq!(running.stats().counts().restarts, 2);
         assert_eq!(longest_standstill(&running, 2 * 3_600).await, 0);
-        let restarts = running.stats().restarts();
+        let restarts = running.stats().counts().restarts;
         assert!((15..=28).contains(&restarts), "tried slowly: {restarts}");
         assert_eq!(world.channels[0].lines().len(), 1, "and that is not told again");
         world.targets.set("a", Behaviour::Answers(200));
@@ -105,7 +105,7 @@ fn a_prober_that_was_replaced_and_waits_for_its_next_tick_is_progress() {
         let running = world.start(options()).await;
         world.targets.set("a", Behaviour::NeverEnds);
         let gauges = running.gauges();
-        while running.stats().restarts() == 0 {
+        while running.stats().counts().restarts == 0 {
             seconds(1).await;
         }
         seconds(5).await;

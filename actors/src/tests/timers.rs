@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix::{Actor, Context, Handler, ResponseFuture};
 use api_health_core::network::{Ballot, OwnPart, Vote, Zone};
-use api_health_core::{Answer, ApiConfig, Failure, Observation, PhaseTimes, Response, Schedule};
+use api_health_core::{Answer, ApiConfig, Failure, Observation, Response, Schedule};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 
@@ -74,18 +74,8 @@ impl Probe for Surroundings {
                     Answer::Failure(Failure::LookupFailed { host: "a.test".into(), detail: "for now".into() })
                 };
                 here.note(Event::Ended);
-                Observation {
-                    started_at,
-                    finished_at: here.clock.now(),
-                    took: here.time.monotonic() - began,
-                    waited_for_host: Duration::ZERO,
-                    phases: PhaseTimes::default(),
-                    address: None,
-                    by_proxy: false,
-                    answer,
-                    seen: None,
-                    figures: api_health_core::ProbeFigures::default(),
-                }
+                let (finished_at, took) = (here.clock.now(), here.time.monotonic() - began);
+                Observation { finished_at, took, ..Observation::new(answer, started_at) }
             })
         })
     }

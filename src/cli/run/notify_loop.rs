@@ -173,7 +173,7 @@ impl StatusLoop {
                 trouble,
                 why_no_configs: self.without_configs.as_deref(),
                 unreadable: &unreadable,
-                probes: gauges.stats().probes(),
+                probes: gauges.stats().counts().probes,
             };
             if let Some(line) = self.status.next(&summary, Instant::now()) {
                 systemd::status(&line);

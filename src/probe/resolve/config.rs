@@ -15,7 +15,7 @@ pub(super) const SEARCH_MAX: usize = 32;
 const STUBS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53)), IpAddr::V4(Ipv4Addr::new(127, 0, 0, 54))];
 
 /// resolv.conf as it is in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Config {
     /// In their order. Where the file names none: this machine.
     pub(super) servers: Vec<SocketAddr>,
@@ -45,18 +45,11 @@ impl Config {
     /// that of this machine, whose domain is searched where nothing else is said.
     pub(super) fn read(file: &str, port: u16, host_name: &str, search: Option<&str>, options: Option<&str>) -> Self {
         let mut config = Self {
-            servers: Vec::new(),
-            names_servers: false,
             search: host_name.split_once('.').map(|(_, domain)| domain.to_owned()).into_iter().collect(),
             ndots: 1,
             timeout: Duration::from_secs(5),
             attempts: 2,
-            rotate: false,
-            edns: false,
-            one_at_a_time: false,
-            tcp: false,
-            no_ipv6: false,
-            no_single_label: false,
+            ..Self::default()
         };
         for line in file.lines() {
             let mut words = line.split_ascii_whitespace();

@@ -2,19 +2,20 @@
 //! and the addresses at the end of the name's aliases.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
 use api_health_core::observation::NameServerFault;
 
 use super::records::{self, RecordType};
 
 /// Aliases that are followed from one name (`CNAME`).
-pub(super) const ALIASES_MAX: usize = 16;
+const ALIASES_MAX: usize = 16;
 /// Addresses that are kept of one answer.
 pub(super) const ANSWER_ADDRESSES_MAX: usize = 64;
 /// The size of an answer over UDP that is asked for where resolv.conf says `edns0`: what glibc asks for.
 const EDNS_BYTES: u16 = 1_200;
 
-pub(super) const CLASS_IN: u16 = 1;
+const CLASS_IN: u16 = 1;
 pub(super) const TYPE_CNAME: u16 = 5;
 const TYPE_OPT: u16 = 41;
 const NOERROR: u8 = 0;
@@ -124,7 +125,13 @@ impl Question {
                     QuestionKind::Records(of) => {
                         records::read(message, begin, answers, &self.name, of).map(Answer::Records)
                     }
-                    _ => self.addresses(message, begin, answers).map(Answer::Addresses),
+                    _ => walk(message, begin, answers, &self.name, self.kind.code(), |addresses, data| {
+                        if addresses.len() < ANSWER_ADDRESSES_MAX {
+                            addresses.extend(self.address(&message[data])?);
+                        }
+                        Some(())
+                    })
+                    .map(Answer::Addresses),
                 };
                 found.unwrap_or(Answer::Fault(NameServerFault::Garbled))
             }
@@ -140,35 +147,6 @@ impl Question {
         (name == self.name && rest[..2] == kind && rest[2..] == class).then_some(at + 4)
     }
 
-    /// The addresses of the name, or of what it is an alias of. Records may stand in any order.
-    fn addresses(&self, message: &[u8], begin: usize, count: u16) -> Option<Vec<IpAddr>> {
-        let mut current = self.name.clone();
-        for _ in 0..=ALIASES_MAX {
-            let (mut found, mut alias, mut at) = (Vec::new(), None, begin);
-            for _ in 0..count {
-                let (owner, fixed) = name_at(message, at)?;
-                let head = message.get(fixed..fixed + 10)?;
-                let (kind, class) = (u16::from_be_bytes([head[0], head[1]]), u16::from_be_bytes([head[2], head[3]]));
-                let length = usize::from(u16::from_be_bytes([head[8], head[9]]));
-                let data = message.get(fixed + 10..fixed + 10 + length)?;
-                at = fixed + 10 + length;
-                if owner != current || class != CLASS_IN {
-                    continue;
-                }
-                if kind == TYPE_CNAME {
-                    alias = Some(name_at(message, fixed + 10)?.0);
-                } else if kind == self.kind.code() && found.len() < ANSWER_ADDRESSES_MAX {
-                    found.extend(self.address(data)?);
-                }
-            }
-            match alias {
-                Some(alias) if found.is_empty() => current = alias,
-                _ => return Some(found),
-            }
-        }
-        None // aliases that lead round in a circle
-    }
-
     /// Nothing for a name server, which is asked for only to see whether anybody answers.
     fn address(&self, data: &[u8]) -> Option<Option<IpAddr>> {
         Some(match self.kind {
@@ -177,6 +155,43 @@ impl Question {
             QuestionKind::Servers | QuestionKind::Records(_) => None,
         })
     }
+}
+
+/// What is found of the name, or of what it is an alias of: records of the type with that code, which may stand in any order. `note` is
+/// handed each by where its data lies. `None` where the message cannot be read.
+pub(super) fn walk<T>(
+    message: &[u8],
+    begin: usize,
+    count: u16,
+    name: &[u8],
+    code: u16,
+    mut note: impl FnMut(&mut Vec<T>, Range<usize>) -> Option<()>,
+) -> Option<Vec<T>> {
+    let mut current = name.to_vec();
+    for _ in 0..=ALIASES_MAX {
+        let (mut found, mut alias, mut at) = (Vec::new(), None, begin);
+        for _ in 0..count {
+            let (owner, fixed) = name_at(message, at)?;
+            let head = message.get(fixed..fixed + 10)?;
+            let number = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
+            let data = fixed + 10;
+            at = data + usize::from(number(8));
+            message.get(data..at)?;
+            if owner != current || number(2) != CLASS_IN {
+                continue;
+            }
+            if number(0) == code {
+                note(&mut found, data..at)?;
+            } else if number(0) == TYPE_CNAME {
+                alias = Some(name_at(message, data)?.0);
+            }
+        }
+        match alias {
+            Some(alias) if found.is_empty() => current = alias,
+            _ => return Some(found),
+        }
+    }
+    None // aliases that lead round in a circle
 }
 
 /// Pointers of one name: one for each label is more than anybody sends.

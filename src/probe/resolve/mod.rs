@@ -35,7 +35,6 @@ pub mod route;
 mod system;
 mod turns;
 
-use files::Files;
 pub use files::ResolverFiles;
 use own::Own;
 pub use own::Witness;
@@ -67,7 +66,7 @@ enum ResolverKind {
 impl Resolver {
     /// Our own, which asks the name servers that the system's files name.
     pub fn own(files: ResolverFiles) -> Self {
-        Self::of(ResolverKind::Own(Own::new(Files::new(files))))
+        Self::of(ResolverKind::Own(Own::new(files)))
     }
 
     /// The system's (`getaddrinfo`).
@@ -98,7 +97,7 @@ impl Resolver {
     pub fn with_lane_of_its_own(self) -> Self {
         let kind = match self.kind {
             ResolverKind::Own(own) => ResolverKind::Own(own.lane()),
-            ResolverKind::System(system) => ResolverKind::System(system.lane()),
+            ResolverKind::System(_) => ResolverKind::System(System::new()),
             function @ ResolverKind::Function(_) => function,
         };
         Self { kind, ..self }
@@ -141,7 +140,7 @@ impl Resolver {
     ) -> Result<Vec<String>, Failure> {
         let others = match &self.kind {
             ResolverKind::Own(own) => own.clone(),
-            _ => Own::new(Files::new(ResolverFiles::default())),
+            _ => Own::new(ResolverFiles::default()),
         };
         match server {
             Some(server) => others.records_of(server, name, of, deadline).await,
@@ -153,7 +152,7 @@ impl Resolver {
     pub async fn witnesses(&self, bound: Duration) -> Vec<(IpAddr, Witness)> {
         match &self.kind {
             ResolverKind::Own(own) => own.witnesses(bound).await,
-            ResolverKind::System(_) => Own::new(Files::new(ResolverFiles::default())).witnesses(bound).await,
+            ResolverKind::System(_) => Own::new(ResolverFiles::default()).witnesses(bound).await,
             ResolverKind::Function(_) => Vec::new(),
         }
     }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::ask::{Trouble, ask, one};
 use super::config::{Config, Sources};
-use super::files::{Files, Known};
+use super::files::{Files, Known, ResolverFiles};
 use super::message::{Answer, Question, QuestionKind};
 use super::records::RecordType;
 use super::route;
@@ -73,15 +73,19 @@ pub enum Witness {
 }
 
 impl Own {
-    pub(super) fn new(files: Files) -> Self {
+    pub(super) fn new(files: ResolverFiles) -> Self {
+        let files = Files::new(files);
         let shared = Shared { files, count: AtomicUsize::new(0), began: Instant::now(), answered: AtomicU64::new(0) };
-        Self { shared: Arc::new(shared), turns: Turns::new(LOOKUPS_MAX, DOMAIN_LOOKUPS_MAX), system: System::new() }
+        Self::with(Arc::new(shared))
+    }
+
+    fn with(shared: Arc<Shared>) -> Self {
+        Self { shared, turns: Turns::new(LOOKUPS_MAX, DOMAIN_LOOKUPS_MAX), system: System::new() }
     }
 
     /// The same with turns of its own.
     pub(super) fn lane(&self) -> Self {
-        let turns = Turns::new(LOOKUPS_MAX, DOMAIN_LOOKUPS_MAX);
-        Self { shared: Arc::clone(&self.shared), turns, system: self.system.lane() }
+        Self::with(Arc::clone(&self.shared))
     }
 
     /// The addresses of `host` of this family, at least one.

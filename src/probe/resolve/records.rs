@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
-use super::message::{ALIASES_MAX, CLASS_IN, TYPE_CNAME, name_at};
+use super::message::{TYPE_CNAME, name_at, walk};
 
 /// Records that are read of one answer.
 pub(super) const RECORDS_MAX: usize = 64;
@@ -59,38 +60,17 @@ impl fmt::Display for RecordType {
 
 /// The records of this type of `name`, or of what it is an alias of; `None` where the message cannot be read.
 pub(super) fn read(message: &[u8], begin: usize, count: u16, name: &[u8], of: RecordType) -> Option<Vec<String>> {
-    let mut current = name.to_vec();
-    for _ in 0..=ALIASES_MAX {
-        let (mut found, mut alias, mut at) = (Vec::new(), None, begin);
-        for _ in 0..count {
-            let (owner, fixed) = name_at(message, at)?;
-            let head = message.get(fixed..fixed + 10)?;
-            let number = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
-            let data = fixed + 10;
-            at = data + usize::from(number(8));
-            message.get(data..at)?;
-            if owner != current || number(2) != CLASS_IN {
-                continue;
-            }
-            if number(0) == of.code() {
-                let record = text(message, data, at, of)?;
-                if found.len() < RECORDS_MAX {
-                    found.push(record);
-                }
-            } else if number(0) == TYPE_CNAME {
-                alias = Some(name_at(message, data)?.0);
-            }
+    walk(message, begin, count, name, of.code(), |records, data| {
+        let record = text(message, data, of)?;
+        if records.len() < RECORDS_MAX {
+            records.push(record);
         }
-        match alias {
-            Some(alias) if found.is_empty() => current = alias,
-            _ => return Some(found),
-        }
-    }
-    None // aliases that lead round in a circle
+        Some(())
+    })
 }
 
-/// One record, whose data stands from `at` to `end`.
-fn text(message: &[u8], at: usize, end: usize, of: RecordType) -> Option<String> {
+/// One record, whose data stands there.
+fn text(message: &[u8], Range { start: at, end }: Range<usize>, of: RecordType) -> Option<String> {
     let data = message.get(at..end)?;
     let number = |at: usize| Some(u16::from_be_bytes([*data.get(at)?, *data.get(at + 1)?]));
     let name = |at: usize| Some(readable(&name_at(message, at)?.0));

@@ -19,11 +19,6 @@ impl System {
         Self(Turns::new(SYSTEM_LOOKUPS_MAX, SYSTEM_DOMAIN_LOOKUPS_MAX))
     }
 
-    /// The same with turns of its own.
-    pub(super) fn lane(&self) -> Self {
-        Self::new()
-    }
-
     /// The addresses of `host` of this family, at least one. It waits for its turn until the deadline, and then for as long as the
     /// system takes.
     pub(super) async fn lookup(&self, host: &str, family: IpFamily, deadline: Instant) -> Result<Vec<IpAddr>, Failure> {

@@ -110,11 +110,7 @@ impl Decision {
             ),
             name: policy.name.to_owned(),
             url: policy.url.to_owned(),
-            owed_to: Vec::new(),
-            reminders: 0,
-            confirmed_at: None,
-            delivered: Vec::new(),
-            evidence: None,
+            ..Incident::default()
         };
         let alert = Alert { previous_status: self.next.status, ..about(&incident, AlertKind::Flapping, policy, now) };
         self.enqueue(alert, channels, &[])
@@ -144,22 +140,10 @@ impl Decision {
     }
 }
 
+/// It bears the name and the URL that the API has now.
 fn about(incident: &Incident, kind: AlertKind, policy: &Policy<'_>, now: Timestamp) -> Alert {
-    Alert {
-        alert_id: Alert::id(&incident.incident_id, kind),
-        incident_id: incident.incident_id.clone(),
-        kind,
-        api_id: policy.api_id.clone(),
-        name: policy.name.to_owned(),
-        url: policy.url.to_owned(),
-        previous_status: Status::Unknown,
-        happened_at: now,
-        detected_at: now,
-        incident_started_at: incident.started_at,
-        reason: incident.reason.clone(),
-        changes_left_out: 0,
-        evidence: None,
-    }
+    let (name, url) = (policy.name.to_owned(), policy.url.to_owned());
+    Alert { name, url, ..Alert::about(incident, kind, policy.api_id, now) }
 }
 
 /// How many reminders are due after an outage of this length: the first after `first`, each further pause twice as long, up to a

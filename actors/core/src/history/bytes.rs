@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 /// Why bytes cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FormError {
@@ -31,6 +33,18 @@ pub(super) fn put(out: &mut Vec<u8>, mut number: u64) {
         number >>= 7;
     }
     out.push(number as u8);
+}
+
+/// Reads an item that is JSON, whose form stands in it by that name.
+pub(super) fn read_json(bytes: &[u8], known: u8) -> Result<Value, FormError> {
+    let item: Value = serde_json::from_slice(bytes).map_err(|_| FormError::Damaged("it is no JSON"))?;
+    match item["form"].as_u64() {
+        Some(form) if form == u64::from(known) => Ok(item),
+        Some(form) if form > u64::from(known) => {
+            Err(FormError::Newer { form: u8::try_from(form).unwrap_or(u8::MAX), known })
+        }
+        _ => Err(FormError::Damaged("it has no form")),
+    }
 }
 
 /// What is left to read.

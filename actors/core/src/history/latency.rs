@@ -110,11 +110,6 @@ impl Latency {
         2.0 * lowest * highest / (lowest + highest)
     }
 
-    #[cfg(test)]
-    pub(super) fn heap_bytes(&self) -> usize {
-        self.buckets.capacity() * std::mem::size_of::<(u8, u32)>()
-    }
-
     /// How often it was halved.
     pub(super) const fn halvings(&self) -> u8 {
         self.halvings
@@ -177,6 +172,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    impl Latency {
+        pub(crate) fn heap_bytes(&self) -> usize {
+            self.buckets.capacity() * std::mem::size_of::<(u8, u32)>()
+        }
+    }
 
     fn of(latencies: &[u32]) -> Latency {
         let mut latency = Latency::default();

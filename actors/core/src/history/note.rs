@@ -3,9 +3,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::bytes::FormError;
+use super::bytes::{FormError, read_json};
 use super::calendar::UtcMonth;
 use super::item::{HistoryItem, HistorySlot, Series};
 use crate::api::ApiId;
@@ -14,7 +14,7 @@ use crate::text;
 use crate::time::Timestamp;
 
 /// The form of a note that this program writes.
-const FORM: u64 = 1;
+const FORM: u8 = 1;
 
 /// Notes on one incident.
 pub const NOTES_MAX: usize = 50;
@@ -102,14 +102,7 @@ impl Note {
     /// # Errors
     /// Says why it cannot be read.
     pub fn decode(bytes: &[u8]) -> Result<Self, FormError> {
-        let note: Value = serde_json::from_slice(bytes).map_err(|_| FormError::Damaged("it is no JSON"))?;
-        match note["form"].as_u64() {
-            Some(FORM) => {}
-            Some(form) if form > FORM => {
-                return Err(FormError::Newer { form: u8::try_from(form).unwrap_or(u8::MAX), known: FORM as u8 });
-            }
-            _ => return Err(FormError::Damaged("it has no form")),
-        }
+        let note = read_json(bytes, FORM)?;
         // Made safe once more, since it may have been written by hand.
         let words = |name: &str, chars_max| note[name].as_str().map(|words| text::line(words, chars_max));
         let read = || {

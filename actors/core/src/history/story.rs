@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::bytes::FormError;
+use super::bytes::{FormError, read_json};
 use crate::alert::{Alert, AlertKind};
 use crate::evidence::{Certificate, Evidence};
 use crate::incident::{DeliveredAlert, Incident};
@@ -19,7 +19,7 @@ use crate::text;
 use crate::time::Timestamp;
 
 /// The form of a story that this program writes.
-const FORM: u64 = 1;
+const FORM: u8 = 1;
 
 /// Stories that wait for history in one record; the oldest is dropped where there are more.
 pub const AWAITING_HISTORY_MAX: usize = 4;
@@ -97,15 +97,7 @@ impl Story {
     /// # Errors
     /// Says why it cannot be read.
     pub fn decode(bytes: &[u8]) -> Result<Self, FormError> {
-        let story: Value = serde_json::from_slice(bytes).map_err(|_| FormError::Damaged("it is no JSON"))?;
-        match story["form"].as_u64() {
-            Some(FORM) => {}
-            Some(form) if form > FORM => {
-                return Err(FormError::Newer { form: u8::try_from(form).unwrap_or(u8::MAX), known: FORM as u8 });
-            }
-            _ => return Err(FormError::Damaged("it has no form")),
-        }
-        read(&story).ok_or(FormError::Damaged("a part of the story is missing"))
+        read(&read_json(bytes, FORM)?).ok_or(FormError::Damaged("a part of the story is missing"))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::entry::{ConflictResolution, Entry};
 use super::health::ANSWER_MAX;
 use super::self_monitoring::SelfMonitored;
-use super::{Effect, Keeper, Lease, LogEvent};
+use super::{Effect, Keeper, Lease, LogEvent, Request};
 use crate::alert::Alert;
 use crate::api::ApiId;
 use crate::delivery;
@@ -141,7 +141,7 @@ impl Keeper {
 
     /// Alerts that the store is back, if there was an alert that it is down.
     pub(super) fn report_store_recovery(&mut self, now: Moment) {
-        if self.ledger.get(&ApiId::monitor_store()).is_some_and(|entry| entry.state.incident.is_some()) {
+        if self.has_incident(&ApiId::monitor_store()) {
             let store = SelfMonitored::store(&self.setup.store_name);
             self.decide_about(&store, None, now, now.wall);
         }
@@ -180,7 +180,8 @@ impl Keeper {
                 self.ledger.queue_if_dirty(api_id, now.monotonic, self.flushing);
             }
             ConflictResolution::HigherEpoch => {
-                self.effects.push(Effect::ShardFenced { shard: self.owned.shard(api_id), epoch: stored_epoch });
+                let shard = self.owned.shard(api_id);
+                self.effects.push(Effect::Request(Request::ShardFenced { shard, epoch: stored_epoch }));
             }
             ConflictResolution::OldCopy => {
                 if let Some(lines_left_out) = self.throttles.old_copy.allow(now.monotonic) {
@@ -205,7 +206,7 @@ impl Keeper {
 
     fn on_adopted(&mut self, api_id: &ApiId, forgot: bool, outages: &[Arc<Alert>], now: Moment) {
         // What waited for its next try may not be in this record: what is must not inherit the wait.
-        self.delivery_queue.forget(api_id, &self.channels);
+        self.channels.iter_mut().for_each(|channel| channel.queue.forget(api_id));
         for outage in outages {
             self.withdraw_outage(outage, now);
         }
@@ -218,7 +219,7 @@ impl Keeper {
             }
         }
         if forgot {
-            self.effects.push(Effect::ProbeAgain(api_id.clone()));
+            self.effects.push(Effect::Request(Request::ProbeAgain(api_id.clone())));
         }
     }
 

@@ -10,7 +10,7 @@ use super::self_monitoring::{SelfMonitored, self_outcome};
 use super::{Keeper, channels_of};
 use crate::api::{ApiConfig, ApiId};
 use crate::certificate::{Crossed, Validity};
-use crate::decide::{decide, stop_watching};
+use crate::decide::stop_watching;
 use crate::outcome::Outcome;
 use crate::schedule::Moment;
 use crate::state::ApiState;
@@ -108,24 +108,18 @@ impl Keeper {
         outcome: &Outcome,
         now: Moment,
     ) {
-        let status = self.ledger.get(&api.api_id).map_or(Status::Unknown, |entry| entry.state.status);
         let mut state = self.ledger.entry(&what.api_id).state.clone();
         if begins && state.status == Status::Down {
             // The threshold before is over without a word: the next one says more.
             (state.status, state.incident, state.streak) = (Status::Up, None, None);
             state.last_alerted = Status::Up;
         }
-        let channels = self.setup.routes.of(&what.api_id, Some(&api.tags));
-        let mut decision = decide(&state, outcome, &what.policy(), &channels, now.wall);
+        let mut decision = self.decide_beside(api, what, &state, outcome, now);
         let is_alerted = decision.next.status == Status::Down;
-        if let Some(owed) = decision.next.owed.last_mut().filter(|_| decision.enqueued) {
-            // The alert bears the status that the API has by itself.
-            owed.alert.previous_status = status;
-            if !is_alerted {
-                owed.alert.reason = validity.is_good();
-                let (api_id, reason) = (api.api_id.clone(), validity.is_good());
-                self.log.push(LogEvent::CertificateRenewed { api_id, reason });
-            }
+        if let Some(owed) = decision.next.owed.last_mut().filter(|_| decision.enqueued && !is_alerted) {
+            owed.alert.reason = validity.is_good();
+            let (api_id, reason) = (api.api_id.clone(), validity.is_good());
+            self.log.push(LogEvent::CertificateRenewed { api_id, reason });
         }
         if is_alerted {
             self.certificates.insert(api.api_id.clone());

@@ -57,21 +57,20 @@ impl Keeper {
         if request_fingerprint == asked {
             self.note_certificate(&api, &outcome, now);
         }
-        if !is_suspect {
-            self.note_history(&api, &outcome, missed_ticks, now);
-            return None;
-        }
-        // Its own next tick at the latest: whoever asks for a day is not left alone for so long.
-        let patience = patience.map_or(Duration::ZERO, |patience| api.patient_wait(patience, now));
-        let asked_again_in = api.recheck_wait(now).max(patience);
+        let asked_again_in = is_suspect.then(|| {
+            // Its own next tick at the latest: whoever asks for a day is not left alone for so long.
+            let patience = patience.map_or(Duration::ZERO, |patience| api.patient_wait(patience, now));
+            api.recheck_wait(now).max(patience)
+        });
         // A recheck takes the place of ticks that come before it.
-        if next_tick_in.is_some_and(|wait| wait < asked_again_in)
+        if let (Some(again), Some(tick)) = (asked_again_in, next_tick_in)
+            && tick < again
             && let Some(entry) = self.ledger.get_mut(api_id)
         {
-            entry.late_after = heartbeats::late_after(now.monotonic, asked_again_in, &api);
+            entry.late_after = heartbeats::late_after(now.monotonic, again, &api);
         }
         self.note_history(&api, &outcome, missed_ticks, now);
-        Some(asked_again_in)
+        asked_again_in
     }
 
     /// Decides about one outcome, and queues the new state for the store.
@@ -106,12 +105,11 @@ impl Keeper {
                 latency_ms: next.last_probe.as_ref().and_then(|last| last.latency_ms),
             });
         }
-        if !decision.must_store() {
-            return self.ledger.apply(api_id, decision, now.monotonic); // what is held is as it was
-        }
-        let had_held = self.ledger.get(api_id).is_some_and(|entry| entry.state.held.is_some());
-        let is_enqueued = decision.enqueued;
+        let (must_store, is_enqueued) = (decision.must_store(), decision.enqueued);
+        let had_held = must_store && self.state(api_id).is_some_and(|state| state.held.is_some());
         self.ledger.apply(api_id, decision, now.monotonic);
-        self.note_held(api_id, had_held, is_enqueued);
+        if must_store {
+            self.note_held(api_id, had_held, is_enqueued); // else what is held is as it was
+        }
     }
 }

@@ -7,10 +7,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::delivery_queue::Channel;
 use super::entry::Entry;
-use super::flow_control::FlowControl;
-use super::{Effect, Keeper, Lease, channels_of};
+use super::own_channel::OwnChannel;
+use super::{Channel, Effect, Keeper, Lease, Request, channels_of};
 use crate::alert::Alert;
 use crate::api::ApiId;
 use crate::decide::withdraw;
@@ -115,11 +114,11 @@ impl Keeper {
             self.with_outbox.remove(api_id);
             return;
         };
-        for channel in &self.channels {
-            if let Some(owed) = delivery::next_for(&entry.state.owed, channel)
+        for at in 0..self.channels.len() {
+            if let Some(owed) = delivery::next_for(&entry.state.owed, &self.channels[at].name)
                 && self.may_send(api_id, entry, &owed.alert.alert_id, now.monotonic) != May::No
             {
-                self.delivery_queue.queue(api_id, channel, owed.alert.detected_at, now.monotonic);
+                self.channels[at].queue.queue(api_id, owed.alert.detected_at, now.monotonic);
             }
         }
     }
@@ -133,31 +132,20 @@ impl Keeper {
     /// Sends as much as the channels have room for.
     pub(super) fn dispatch_due(&mut self, now: Moment) {
         let hurry = self.flushing || self.is_retry_asked(now.monotonic);
-        for channel in self.channels.clone() {
-            loop {
-                let room = self.flow_controls.entry(Arc::clone(&channel)).or_default().room(now.monotonic);
-                let waiting = self.delivery_queue.waiting(&channel, room);
-                let count = match self.setup.digest_above.get(&*channel) {
-                    Some(above) => {
-                        let digester = self.digesters.entry(Arc::clone(&channel)).or_default();
-                        digester.message_size(waiting, *above, hurry, now.monotonic)
-                    }
-                    None => waiting.min(1),
-                };
-                if count == 0 {
-                    break;
-                }
-                self.dispatch(&channel, count, now);
+        for at in 0..self.channels.len() {
+            while let count @ 1.. = self.channels[at].message_size(hurry, now.monotonic) {
+                self.dispatch(at, count, now);
             }
         }
     }
 
-    /// Sends so many of those that wait as one message, or fewer.
-    fn dispatch(&mut self, channel: &Channel, count: usize, now: Moment) {
+    /// Sends so many of those that wait for the channel at that place as one message, or fewer.
+    fn dispatch(&mut self, at: usize, count: usize, now: Moment) {
         let (mut alerts, mut failures, mut unstored) = (Vec::new(), 0, false);
         while alerts.len() < count {
-            let Some(api_id) = self.delivery_queue.take(channel) else { break };
+            let Some(api_id) = self.channels[at].queue.take() else { break };
             let Some(entry) = self.ledger.get(&api_id) else { continue };
+            let channel = &self.channels[at].name;
             let Some(owed) = delivery::next_for(&entry.state.owed, channel) else { continue };
             let is_unstored = match self.may_send(&api_id, entry, &owed.alert.alert_id, now.monotonic) {
                 May::No => continue, // it is offered again later
@@ -165,7 +153,7 @@ impl Keeper {
             };
             if !alerts.is_empty() && is_unstored != unstored {
                 // The lease that one is sent under is not asked of the other.
-                self.delivery_queue.queue(&api_id, channel, owed.alert.detected_at, now.monotonic);
+                self.channels[at].queue.queue(&api_id, owed.alert.detected_at, now.monotonic);
                 break;
             }
             unstored = is_unstored;
@@ -175,12 +163,9 @@ impl Keeper {
         if alerts.is_empty() {
             return;
         }
-        self.flow_controls.entry(Arc::clone(channel)).or_default().on_sent(now.monotonic);
-        if let Some(above) = self.setup.digest_above.get(&**channel) {
-            self.digesters.entry(Arc::clone(channel)).or_default().on_sent(alerts.len(), *above, now.monotonic);
-        }
-        self.delivery_queue.on_attempt_began(alerts.iter().map(|alert| &alert.api_id), channel);
-        self.effects.push(Effect::Deliver { channel: Arc::clone(channel), alerts, failures, unstored });
+        let channel = &mut self.channels[at];
+        channel.on_sent(&alerts, now.monotonic);
+        self.effects.push(Effect::Deliver { channel: Arc::clone(&channel.name), alerts, failures, unstored });
     }
 
     /// An attempt to deliver these alerts, in one message, has ended.
@@ -192,25 +177,8 @@ impl Keeper {
         result: &DeliveryResult,
         now: Moment,
     ) {
-        self.delivery_queue.on_attempt_ended(channel);
-        let flow_control = self.flow_controls.entry(Arc::clone(channel)).or_default();
-        match result {
-            DeliveryResult::Delivered => flow_control.on_taken(alerts.len()),
-            DeliveryResult::Failed { patience: Some(patience), .. } => {
-                flow_control.on_patience_asked(*patience, now.monotonic);
-            }
-            DeliveryResult::Failed { patience: None, .. } => flow_control.on_failed(),
-            DeliveryResult::DigestRefused { .. } | DeliveryResult::Cancelled => {}
-        }
-        if let Some(digester) = self.digesters.get_mut(channel) {
-            match result {
-                DeliveryResult::Delivered => digester.on_taken(alerts.len()),
-                DeliveryResult::Failed { patience, .. } => {
-                    digester.on_failed(alerts.len(), patience.is_some(), now.monotonic);
-                }
-                DeliveryResult::DigestRefused { .. } => digester.on_refused(now.monotonic),
-                DeliveryResult::Cancelled => {}
-            }
+        if let Some(own) = self.own_channel(channel) {
+            own.on_result(alerts.len(), result, now.monotonic);
         }
         for alert in alerts {
             self.note_delivery_result(channel, alert, unstored, result, now);
@@ -241,10 +209,12 @@ impl Keeper {
         // `None` as well where its shard was given up meanwhile.
         let next_try =
             wait.filter(|_| self.ledger.get(api_id).is_some()).map(|wait| now.monotonic.saturating_add(wait));
-        self.delivery_queue.next_try(api_id, channel, next_try);
+        if let Some(own) = self.own_channel(channel) {
+            own.queue.next_try(api_id, next_try);
+        }
         match (self.ledger.get_mut(api_id), result) {
             (None, DeliveryResult::Delivered) if unstored && alert.kind.starts_incident() => {
-                self.effects.push(Effect::RequestWithdrawal(Arc::clone(alert)));
+                self.effects.push(Effect::Request(Request::Withdraw(Arc::clone(alert))));
             }
             (Some(entry), DeliveryResult::Delivered) => {
                 let is_news = entry.on_delivered(alert, channel, now.monotonic);
@@ -281,11 +251,11 @@ impl Keeper {
     /// Respects the retry times that an earlier process noted.
     pub(super) fn resume_backoff(&mut self, api_id: &ApiId, now: Moment) {
         let Some(entry) = self.ledger.get(api_id) else { return };
-        for channel in &self.channels {
-            let noted = delivery::next_for(&entry.state.owed, channel).and_then(|owed| owed.delivery(channel));
+        for OwnChannel { name, queue, .. } in &mut self.channels {
+            let noted = delivery::next_for(&entry.state.owed, name).and_then(|owed| owed.delivery(name));
             if let Some(at) = noted.and_then(|delivery| delivery.next_try_at).filter(|at| *at > now.wall) {
                 let wait = at.since(now.wall).min(RESUMED_BACKOFF_MAX);
-                self.delivery_queue.wait(api_id, channel, now.monotonic.saturating_add(wait));
+                queue.wait(api_id, now.monotonic.saturating_add(wait));
             }
         }
     }
@@ -300,8 +270,10 @@ impl Keeper {
             .filter_map(|api_id| Some((api_id.clone(), self.ledger.get(api_id).map(owed_of).filter(|owed| *owed > 0)?)))
             .collect();
         self.store_at_once_until = Some(now.monotonic.saturating_add(STORE_AT_ONCE_FOR));
-        self.delivery_queue.forget_waits(|api_id, _| meant.contains_key(api_id));
-        self.flow_controls.values_mut().for_each(FlowControl::try_now);
+        for channel in &mut self.channels {
+            channel.queue.forget_waits(|api_id| meant.contains_key(api_id));
+            channel.flow_control.try_now();
+        }
         self.offer_all(now);
         meant.into_values().sum()
     }
@@ -326,7 +298,9 @@ impl Keeper {
             }
         }
         // Later alerts do not wait for the backoff of those that were dropped.
-        self.delivery_queue.forget_waits(|api_id, of| **of == *channel && dropped_of.contains(api_id));
+        if let Some(own) = self.own_channel(channel) {
+            own.queue.forget_waits(|api_id| dropped_of.contains(api_id));
+        }
         self.tick(now);
         dropped
     }
@@ -360,6 +334,15 @@ impl Keeper {
         }
     }
 
+    fn own_channel(&mut self, name: &str) -> Option<&mut OwnChannel> {
+        self.channels.iter_mut().find(|own| *own.name == *name)
+    }
+
+    /// The APIs with an attempt in flight.
+    pub(super) fn in_flight(&self) -> impl Iterator<Item = &ApiId> {
+        self.channels.iter().flat_map(|channel| channel.queue.in_flight())
+    }
+
     /// These are the channels of the other workers.
     pub fn set_channels_elsewhere(&mut self, channels: impl IntoIterator<Item = String>) {
         self.channels_elsewhere = channels.into_iter().collect();
@@ -368,7 +351,7 @@ impl Keeper {
     /// Whether something is owed to one of our own channels.
     pub(super) fn has_deliverable_alerts(&self) -> bool {
         let is_awaiting = |entry: &Entry| {
-            self.channels.iter().any(|channel| delivery::next_for(&entry.state.owed, channel).is_some())
+            self.channels.iter().any(|channel| delivery::next_for(&entry.state.owed, &channel.name).is_some())
         };
         self.with_outbox.iter().any(|api_id| self.ledger.get(api_id).is_some_and(is_awaiting))
     }

@@ -26,6 +26,8 @@ const ONE_BY_ONE_FOR: Duration = Duration::from_secs(3_600);
 /// What one channel was sent lately, and by that how many go in the next message.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Digester {
+    /// More than so many alerts within [`STORM_WITHIN`] are a storm.
+    above: usize,
     /// When the last alerts went out alone: no more than may.
     alone: VecDeque<Monotonic>,
     last: Option<Monotonic>,
@@ -42,9 +44,12 @@ pub(super) struct Digester {
 }
 
 impl Digester {
-    /// How many of those that wait go out in one message now. `above`: more than so many are a storm. `hurry`: nothing is gathered,
-    /// since somebody waits for it.
-    pub(super) fn message_size(&mut self, waiting: usize, above: usize, hurry: bool, now: Monotonic) -> usize {
+    pub(super) fn new(above: usize) -> Self {
+        Self { above, ..Self::default() }
+    }
+
+    /// How many of those that wait go out in one message now. `hurry`: nothing is gathered, since somebody waits for it.
+    pub(super) fn message_size(&mut self, waiting: usize, hurry: bool, now: Monotonic) -> usize {
         if waiting == 0 || self.one_by_one_until.is_some_and(|until| now < until) {
             self.gathers_since = None;
             return waiting.min(1);
@@ -52,7 +57,7 @@ impl Digester {
         let is_recent = |at: Monotonic, within: Duration| now.saturating_sub(at) < within;
         let goes_on = self.last_digest.is_some_and(|at| is_recent(at, STORM_WITHIN));
         let alone = self.alone.iter().filter(|at| is_recent(**at, STORM_WITHIN)).count();
-        if waiting <= above && alone < above && !goes_on {
+        if waiting <= self.above && alone < self.above && !goes_on {
             return 1;
         }
         let is_calm = hurry || self.last.is_none_or(|at| !is_recent(at, GATHERED_FOR));
@@ -71,7 +76,7 @@ impl Digester {
     }
 
     /// A message with so many alerts goes out.
-    pub(super) fn on_sent(&mut self, alerts: usize, above: usize, now: Monotonic) {
+    pub(super) fn on_sent(&mut self, alerts: usize, now: Monotonic) {
         self.last = Some(now);
         if alerts > 1 {
             self.last_digest = Some(now);
@@ -80,7 +85,7 @@ impl Digester {
         } else {
             self.tried_one = true;
             self.alone.push_back(now);
-            self.alone.drain(..self.alone.len().saturating_sub(above));
+            self.alone.drain(..self.alone.len().saturating_sub(self.above));
         }
     }
 
@@ -121,55 +126,51 @@ mod tests {
 
     #[test]
     fn a_few_go_out_alone_at_once_and_what_comes_beyond_is_gathered() {
-        let mut digester = Digester::default();
+        let mut digester = Digester::new(3);
         for _ in 0..3 {
-            assert_eq!(digester.message_size(2, 3, false, at(0)), 1);
-            digester.on_sent(1, 3, at(0));
+            assert_eq!(digester.message_size(2, false, at(0)), 1);
+            digester.on_sent(1, at(0));
         }
-        assert_eq!(digester.message_size(2, 3, false, at(4)), 0, "they wait for others");
-        assert_eq!(digester.message_size(2, 3, true, at(4)), 2, "unless somebody waits for them");
-        assert_eq!(digester.message_size(DIGEST_ALERTS_MAX, 3, false, at(4)), DIGEST_ALERTS_MAX, "or there are enough");
-        assert_eq!(digester.message_size(2, 3, false, at(5)), 2);
-        digester.on_sent(2, 3, at(5));
-        assert_eq!(digester.message_size(7, 3, false, at(9)), 0, "the storm goes on");
-        assert_eq!(
-            digester.message_size(DIGEST_ALERTS_MAX + 1, 3, false, at(9)),
-            DIGEST_ALERTS_MAX,
-            "more would not fit"
-        );
-        assert_eq!(digester.message_size(1, 3, false, at(10)), 1);
-        assert_eq!(digester.message_size(2, 3, false, at(15)), 1, "it is over");
+        assert_eq!(digester.message_size(2, false, at(4)), 0, "they wait for others");
+        assert_eq!(digester.message_size(2, true, at(4)), 2, "unless somebody waits for them");
+        assert_eq!(digester.message_size(DIGEST_ALERTS_MAX, false, at(4)), DIGEST_ALERTS_MAX, "or there are enough");
+        assert_eq!(digester.message_size(2, false, at(5)), 2);
+        digester.on_sent(2, at(5));
+        assert_eq!(digester.message_size(7, false, at(9)), 0, "the storm goes on");
+        assert_eq!(digester.message_size(DIGEST_ALERTS_MAX + 1, false, at(9)), DIGEST_ALERTS_MAX, "more would not fit");
+        assert_eq!(digester.message_size(1, false, at(10)), 1);
+        assert_eq!(digester.message_size(2, false, at(15)), 1, "it is over");
     }
 
     #[test]
     fn none_waits_for_longer_because_others_went_out_alone_meanwhile() {
-        let mut digester = Digester::default();
+        let mut digester = Digester::new(2);
         for seconds in [0, 6] {
-            assert_eq!(digester.message_size(1, 2, false, at(seconds)), 1);
-            digester.on_sent(1, 2, at(seconds));
+            assert_eq!(digester.message_size(1, false, at(seconds)), 1);
+            digester.on_sent(1, at(seconds));
         }
-        assert_eq!(digester.message_size(2, 2, false, at(8)), 0);
-        assert_eq!(digester.message_size(2, 2, false, at(10)), 1, "that of ten seconds before counts no longer");
-        digester.on_sent(1, 2, at(10));
-        assert_eq!(digester.message_size(1, 2, false, at(12)), 0);
-        assert_eq!(digester.message_size(1, 2, false, at(13)), 1, "it waits since 8");
+        assert_eq!(digester.message_size(2, false, at(8)), 0);
+        assert_eq!(digester.message_size(2, false, at(10)), 1, "that of ten seconds before counts no longer");
+        digester.on_sent(1, at(10));
+        assert_eq!(digester.message_size(1, false, at(12)), 0);
+        assert_eq!(digester.message_size(1, false, at(13)), 1, "it waits since 8");
     }
 
     #[test]
     fn a_channel_that_fails_on_digests_alone_gets_alerts_one_by_one_and_one_that_is_busy_does_not() {
         for (busy, next) in [(false, 1), (true, 9)] {
-            let mut digester = Digester::default();
+            let mut digester = Digester::new(3);
             for second in [0, 10] {
-                assert_eq!(digester.message_size(9, 3, false, at(second)), 9);
-                digester.on_sent(9, 3, at(second));
+                assert_eq!(digester.message_size(9, false, at(second)), 9);
+                digester.on_sent(9, at(second));
                 digester.on_failed(9, busy, at(second));
             }
             for second in [20, 40] {
-                assert_eq!(digester.message_size(9, 3, false, at(second)), 1, "to see whether one alone is taken");
-                digester.on_sent(1, 3, at(second));
+                assert_eq!(digester.message_size(9, false, at(second)), 1, "to see whether one alone is taken");
+                digester.on_sent(1, at(second));
                 digester.on_taken(1);
-                assert_eq!(digester.message_size(9, 3, false, at(second + 10)), if second == 20 { 9 } else { next });
-                digester.on_sent(9, 3, at(second + 10));
+                assert_eq!(digester.message_size(9, false, at(second + 10)), if second == 20 { 9 } else { next });
+                digester.on_sent(9, at(second + 10));
                 digester.on_failed(9, busy, at(second + 10));
             }
         }
@@ -177,14 +178,11 @@ mod tests {
 
     #[test]
     fn who_refuses_a_digest_gets_alerts_one_by_one_for_an_hour() {
-        let mut digester = Digester::default();
-        assert_eq!(digester.message_size(9, 3, false, at(0)), 9, "many at once, and none before: they wait for nobody");
-        digester.on_sent(9, 3, at(0));
+        let mut digester = Digester::new(3);
+        assert_eq!(digester.message_size(9, false, at(0)), 9, "many at once, and none before: they wait for nobody");
+        digester.on_sent(9, at(0));
         digester.on_refused(at(0));
-        assert_eq!(
-            (digester.message_size(9, 3, false, at(3_599)), digester.message_size(0, 3, false, at(3_599))),
-            (1, 0)
-        );
-        assert_eq!(digester.message_size(9, 3, false, at(3_600)), 9);
+        assert_eq!((digester.message_size(9, false, at(3_599)), digester.message_size(0, false, at(3_599))), (1, 0));
+        assert_eq!(digester.message_size(9, false, at(3_600)), 9);
     }
 }

@@ -20,7 +20,7 @@ pub const HEARTBEAT_MAX: Duration = Duration::from_secs(30);
 /// While the store is down, a heartbeat that failed is tried again after this.
 const HEARTBEAT_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct HeartbeatSchedule {
     is_on: bool,
     /// `None` with `run --once`.
@@ -44,18 +44,8 @@ impl HeartbeatSchedule {
     pub(super) fn new(period: Option<Duration>, once: bool, now: Monotonic, wall: Timestamp) -> Self {
         let is_on = period.is_some();
         let period = period.filter(|_| !once);
-        Self {
-            is_on,
-            period,
-            due: period.and_then(|period| now.checked_add(period.min(FIRST_HEARTBEAT_AFTER))),
-            under_way_since: None,
-            failed_at: None,
-            is_last: false,
-            outcomes: 0,
-            since: wall,
-            sent: (0, wall),
-            throttle: LogThrottle::default(),
-        }
+        let due = period.and_then(|period| now.checked_add(period.min(FIRST_HEARTBEAT_AFTER)));
+        Self { is_on, period, due, since: wall, sent: (0, wall), ..Self::default() }
     }
 
     pub(super) fn count_outcome(&mut self) {

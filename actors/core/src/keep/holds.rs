@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::entry::Entry;
-use super::{Effect, Keeper, LogEvent, RecordRead};
+use super::{Effect, Keeper, LogEvent, RecordRead, Request};
 use crate::alert::AlertKind;
 use crate::api::{ApiConfig, ApiId};
 use crate::hold::Hold;
@@ -190,7 +190,7 @@ impl Keeper {
         let asked = self.holds.asked.get(parent);
         if asked.is_none_or(|at| now.monotonic.saturating_sub(*at) >= READ_EVERY) {
             self.holds.asked.insert(parent.clone(), now.monotonic);
-            self.effects.push(Effect::ProbeAgain(parent.clone()));
+            self.effects.push(Effect::Request(Request::ProbeAgain(parent.clone())));
         }
     }
 
@@ -243,7 +243,7 @@ impl Keeper {
             } else if !*is_probed && released < RELEASED_AT_ONCE {
                 released += 1;
                 *is_probed = true;
-                self.effects.push(Effect::ProbeAgain(api_id));
+                self.effects.push(Effect::Request(Request::ProbeAgain(api_id)));
             }
         }
     }

@@ -19,7 +19,7 @@ pub const REWRITES_PER_SECOND: usize = 500;
 /// with their number.
 const CHECKPOINTS_PER_SECOND: u32 = 200;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Ledger {
     /// On the heap: a map has up to twice the room that it needs.
     pub(super) entries: HashMap<ApiId, Box<Entry>>,
@@ -51,17 +51,7 @@ fn touch(touched: &mut Option<Vec<ApiId>>, api_id: &ApiId, entry: &mut Entry) {
 
 impl Ledger {
     pub(super) fn new(checkpoint: Duration) -> Self {
-        Self {
-            entries: HashMap::new(),
-            checkpoint,
-            queue: VecDeque::new(),
-            at_checkpoint: BTreeSet::new(),
-            waiting: HashSet::new(),
-            calls: BTreeMap::new(),
-            next_call: 0,
-            store_wipes: 0,
-            touched: None,
-        }
+        Self { checkpoint, ..Self::default() }
     }
 
     pub(super) fn get(&self, api_id: &ApiId) -> Option<&Entry> {

@@ -11,10 +11,11 @@
 //! | [`mod@ledger`] | what is known and not stored, and what is written next |
 //! | [`mod@entry`] | the same for one API, and how a version conflict is resolved |
 //! | [`mod@deliver`] | may this alert go out now; what came of the attempt |
-//! | [`mod@delivery_queue`] | which alert goes next to which channel |
-//! | [`mod@flow_control`] | how many attempts a channel may have at once, and how long what it is owed will take |
+//! | [`mod@own_channel`] | what waits for each channel, and how it takes that |
+//! | [`mod@delivery_queue`] | which alert goes to it next |
+//! | [`mod@flow_control`] | how many attempts it may have at once, and how long what it is owed will take |
 //! | [`mod@owed`] | what each channel is owed, and what is said of it |
-//! | [`mod@digest`] | whether what waits for a channel goes out one by one or together |
+//! | [`mod@digest`] | whether what waits for it goes out one by one or together |
 //! | [`mod@owned_shards`] | which shards this keeper owns, and whether its lease holds |
 //! | [`mod@shards`] | what happens when a shard comes or goes |
 //! | [`mod@configs`] | what happens when a config is added, changed or removed |
@@ -46,6 +47,7 @@ mod holds;
 mod ledger;
 mod log_event;
 mod owed;
+mod own_channel;
 mod own_side;
 mod owned_shards;
 mod report;
@@ -73,15 +75,13 @@ use crate::schedule::Moment;
 use crate::state::ApiState;
 use crate::store::{CommitLimits, StateWrite};
 use crate::time::Monotonic;
-use delivery_queue::DeliveryQueue;
-use digest::Digester;
-use flow_control::FlowControl;
 use health::Health;
 use heartbeats::HeartbeatSchedule;
 use history::HistoryQueue;
 use holds::Holds;
 use ledger::Ledger;
 use owed::Owed;
+use own_channel::OwnChannel;
 use own_side::OwnSide;
 use owned_shards::OwnedShards;
 use unclear::Unclear;
@@ -89,7 +89,7 @@ use unclear::Unclear;
 pub use answers::RecordRead;
 pub use configs::ConfigDiff;
 pub use deliver::{DeliveryResult, NOTED_WITHIN, UNSTORED_MAX};
-pub use delivery_queue::{Channel, DELIVERIES_IN_FLIGHT_MAX};
+pub use delivery_queue::DELIVERIES_IN_FLIGHT_MAX;
 pub use digest::{DIGEST_ALERTS_MAX, GATHERED_FOR, STORM_WITHIN};
 pub use flow_control::time_left;
 pub use health::STORE_GONE_AFTER;
@@ -99,6 +99,7 @@ pub use holds::{Dependents, PARENT_ASKED_WITHIN};
 pub use ledger::REWRITES_PER_SECOND;
 pub use log_event::LogEvent;
 pub use owed::{BACKLOG_MIN, ChannelOwed};
+pub use own_channel::Channel;
 pub use own_side::OwnSideKind;
 pub use owned_shards::{Grant, Lease};
 pub use report::Report;
@@ -162,6 +163,17 @@ pub enum Effect {
     WriteHistory { call: u64, items: Vec<HistoryItem> },
     /// Read these; the result goes to [`Keeper::on_history_read`].
     ReadHistory { call: u64, series: Series, slots: RangeInclusive<HistorySlot>, limit: usize },
+    /// Pass this on to the supervisor.
+    Request(Request),
+    /// What this waiter waits for has happened.
+    Flushed(u64),
+    /// Show this to those who look.
+    Show(Box<Shown>),
+}
+
+/// What the keeper wants of the supervisor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
     /// Probe this API again at once: a decision about it was dropped.
     ProbeAgain(ApiId),
     /// Somebody with this higher epoch owns this shard.
@@ -173,11 +185,7 @@ pub enum Effect {
     /// These shards are released: everything is stored, and the keeper has forgotten them.
     ShardsReleased(ShardSet),
     /// An outage was sent that could not be stored, of an API that now has another owner: that owner has to withdraw it.
-    RequestWithdrawal(Arc<Alert>),
-    /// What this waiter waits for has happened.
-    Flushed(u64),
-    /// Show this to those who look.
-    Show(Box<Shown>),
+    Withdraw(Arc<Alert>),
 }
 
 /// What a waiter waits for.
@@ -208,13 +216,10 @@ pub struct CompletedProbe {
 #[derive(Debug)]
 pub struct Keeper {
     setup: KeeperConfig,
-    channels: Vec<Channel>,
+    channels: Vec<OwnChannel>,
     ledger: Ledger,
     owned: OwnedShards,
     lease: Lease,
-    delivery_queue: DeliveryQueue,
-    digesters: HashMap<Channel, Digester>,
-    flow_controls: HashMap<Channel, FlowControl>,
     owed: Owed,
     /// APIs with a non-empty outbox.
     with_outbox: HashSet<ApiId>,
@@ -259,14 +264,12 @@ fn channels_of<'r>(routes: &'r Routes, ledger: &Ledger, api_id: &ApiId) -> Cow<'
 impl Keeper {
     /// A keeper that owns nothing yet.
     pub fn new(setup: KeeperConfig, now: Moment) -> Self {
+        let channel = |name: &String| OwnChannel::new(name, setup.digest_above.get(name).copied());
         Self {
-            channels: setup.routes.channels().iter().map(|channel| Channel::from(channel.as_str())).collect(),
+            channels: setup.routes.channels().iter().map(channel).collect(),
             ledger: Ledger::new(setup.checkpoint),
             owned: OwnedShards::new(setup.shards),
             lease: Lease::Valid,
-            delivery_queue: DeliveryQueue::default(),
-            digesters: HashMap::new(),
-            flow_controls: HashMap::new(),
             owed: Owed::default(),
             with_outbox: HashSet::new(),
             channels_elsewhere: HashSet::new(),
@@ -349,7 +352,7 @@ impl Keeper {
                 FlushUntil::Delivered => unsaved || self.has_deliverable_alerts(),
                 FlushUntil::Stopped => {
                     unsaved
-                        || self.delivery_queue.in_flight().next().is_some()
+                        || self.in_flight().next().is_some()
                         || self.heartbeats.is_last_under_way()
                         || self.history.is_waited_for()
                 }

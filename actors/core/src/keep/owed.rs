@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::own_channel::OwnChannel;
 use super::{Keeper, LogEvent};
 use crate::schedule::Moment;
 use crate::throttle::LogThrottle;
@@ -32,8 +33,6 @@ pub struct ChannelOwed {
 pub(super) struct Owed {
     pub(super) of_channels: Vec<ChannelOwed>,
     counted_at: Option<Monotonic>,
-    /// By channel that is owed many alerts: since when, and when that was said.
-    backlogs: BTreeMap<String, (Monotonic, LogThrottle)>,
     foreign: LogThrottle,
 }
 
@@ -47,7 +46,7 @@ impl Keeper {
             return;
         }
         let mut owed: BTreeMap<&str, (usize, Option<Timestamp>)> =
-            self.channels.iter().map(|channel| (&**channel, (0, None))).collect();
+            self.channels.iter().map(|channel| (&*channel.name, (0, None))).collect();
         for entry in self.with_outbox.iter().filter_map(|api_id| self.ledger.get(api_id)) {
             for one in &entry.state.owed {
                 for channel in one.pending_channels() {
@@ -71,7 +70,7 @@ impl Keeper {
             return; // a command that delivers nothing knows of no channel
         }
         let is_had = |channel: &str| {
-            self.channels.iter().any(|ours| **ours == *channel) || self.channels_elsewhere.contains(channel)
+            self.channels.iter().any(|ours| *ours.name == *channel) || self.channels_elsewhere.contains(channel)
         };
         let foreign = self.owed.of_channels.iter().filter(|owed| owed.alerts > 0 && !is_had(&owed.channel));
         let foreign: Vec<LogEvent> = foreign
@@ -83,22 +82,20 @@ impl Keeper {
     }
 
     fn log_backlogs(&mut self, now: Monotonic) {
-        for channel in &self.channels {
-            let flow_control = self.flow_controls.entry(channel.clone()).or_default();
+        for OwnChannel { name, flow_control, backlog, .. } in &mut self.channels {
             let alerts =
-                self.owed.of_channels.iter().find(|owed| *owed.channel == **channel).map_or(0, |owed| owed.alerts);
+                self.owed.of_channels.iter().find(|owed| *owed.channel == **name).map_or(0, |owed| owed.alerts);
             if alerts == 0 {
                 flow_control.on_idle();
             }
             if alerts < BACKLOG_MIN {
-                self.owed.backlogs.remove(&**channel);
+                *backlog = None;
                 continue;
             }
-            let (since, said) =
-                self.owed.backlogs.entry(channel.to_string()).or_insert_with(|| (now, LogThrottle::default()));
+            let (since, said) = backlog.get_or_insert_with(|| (now, LogThrottle::default()));
             if now.saturating_sub(*since) >= BACKLOG_AFTER && said.allow(now).is_some() {
                 let left = flow_control.time_left(alerts, now);
-                self.log.push(LogEvent::Backlog { channel: channel.to_string(), alerts, left });
+                self.log.push(LogEvent::Backlog { channel: name.to_string(), alerts, left });
             }
         }
     }

@@ -31,22 +31,9 @@ pub(super) struct OwnSide {
 }
 
 impl OwnSideKind {
-    fn api_id(self, shard: u16) -> ApiId {
-        match self {
-            Self::Network => ApiId::monitor_network(shard),
-            Self::Clock => ApiId::monitor_clock(shard),
-        }
-    }
-
+    /// Whether this is the record of such a part of some worker.
     fn is_of(self, api_id: &ApiId) -> bool {
-        api_id.shard_of_worker().is_some_and(|shard| self.api_id(shard) == *api_id)
-    }
-
-    fn monitored(self, shard: u16, host: &str) -> SelfMonitored {
-        match self {
-            Self::Network => SelfMonitored::network(shard, host),
-            Self::Clock => SelfMonitored::clock(shard, host),
-        }
+        api_id.shard_of_worker().is_some_and(|shard| SelfMonitored::own_side(self, shard, "").api_id == *api_id)
     }
 }
 
@@ -82,7 +69,7 @@ impl Keeper {
 
     fn decide_own_side(&mut self, kind: OwnSideKind, shard: u16, fault: Option<String>, now: Moment) {
         let host = self.setup.instance.split(':').next().unwrap_or_default().to_owned();
-        let mut what = kind.monitored(shard, &host);
+        let mut what = SelfMonitored::own_side(kind, shard, &host);
         // The end of what another worker alerted is that of its own network.
         let inherited = self.ledger.get(&what.api_id).and_then(|entry| entry.state.incident.as_ref());
         if let Some(incident) = inherited.filter(|_| fault.is_none()) {
@@ -104,7 +91,7 @@ impl Keeper {
     }
 
     pub(super) fn note_open_or_ended(&mut self, api_id: &ApiId) {
-        if self.ledger.get(api_id).is_some_and(|entry| entry.state.incident.is_some()) {
+        if self.has_incident(api_id) {
             self.note_open(api_id);
         } else if let Some(unclear) = api_id.unclear_api() {
             self.unclear.forget(&unclear);

@@ -5,11 +5,14 @@
 
 use std::time::Duration;
 
-use super::Keeper;
 use super::entry::Entry;
+use super::{Keeper, OwnSideKind};
 use crate::api::{ApiConfig, ApiId, Policy};
+use crate::decide::{Decision, decide};
 use crate::outcome::{Outcome, Verdict};
 use crate::schedule::Moment;
+use crate::state::ApiState;
+use crate::status::Status;
 use crate::time::Timestamp;
 
 /// A prober that was given up counts as recovered after this many outcomes without a death in between.
@@ -28,55 +31,55 @@ pub(super) struct SelfMonitored {
 }
 
 impl SelfMonitored {
+    fn of(api_id: ApiId, name: String) -> Self {
+        Self { api_id, name, url: String::new(), success_threshold: 1 }
+    }
+
+    /// What is beside an API bears the API's own name.
+    fn beside(api: &ApiConfig, api_id: fn(&ApiId) -> ApiId) -> Self {
+        Self { url: api.url.clone(), ..Self::of(api_id(&api.api_id), api.name.to_string()) }
+    }
+
     /// The store, by its display name.
     pub(super) fn store(name: &str) -> Self {
-        let name = format!("api-health's store ({name})");
-        Self { api_id: ApiId::monitor_store(), name, url: String::new(), success_threshold: 1 }
+        Self::of(ApiId::monitor_store(), format!("api-health's store ({name})"))
     }
 
     /// The workers that share the store.
     pub(super) fn fleet() -> Self {
-        let name = "api-health's workers".to_owned();
-        Self { api_id: ApiId::monitor_fleet(), name, url: String::new(), success_threshold: 1 }
+        Self::of(ApiId::monitor_fleet(), "api-health's workers".into())
     }
 
     /// Whether this machine can keep up.
     pub(super) fn capacity() -> Self {
-        let name = "api-health's capacity".to_owned();
-        Self { api_id: ApiId::monitor_capacity(), name, url: String::new(), success_threshold: 1 }
+        Self::of(ApiId::monitor_capacity(), "api-health's capacity".into())
     }
 
-    /// The network of this worker, whose record lies in that shard.
-    pub(super) fn network(shard: u16, host: &str) -> Self {
-        let name = format!("api-health's network on {host}");
-        Self { api_id: ApiId::monitor_network(shard), name, url: String::new(), success_threshold: 1 }
+    /// The network or the clock of this worker, whose record lies in that shard.
+    pub(super) fn own_side(kind: OwnSideKind, shard: u16, host: &str) -> Self {
+        let (api_id, name) = match kind {
+            OwnSideKind::Network => (ApiId::monitor_network(shard), "network"),
+            OwnSideKind::Clock => (ApiId::monitor_clock(shard), "clock"),
+        };
+        Self::of(api_id, format!("api-health's {name} on {host}"))
     }
 
-    /// The clock of this worker, likewise.
-    pub(super) fn clock(shard: u16, host: &str) -> Self {
-        let name = format!("api-health's clock on {host}");
-        Self { api_id: ApiId::monitor_clock(shard), name, url: String::new(), success_threshold: 1 }
-    }
-
-    /// What can be told of an API. It bears the API's own name.
+    /// What can be told of an API.
     pub(super) fn unclear(api: &ApiConfig) -> Self {
-        let (name, url) = (api.name.to_string(), api.url.clone());
-        Self { api_id: ApiId::monitor_unclear(&api.api_id), name, url, success_threshold: 1 }
+        Self::beside(api, ApiId::monitor_unclear)
     }
 
-    /// The certificate of an API. It bears the API's own name.
+    /// The certificate of an API.
     pub(super) fn certificate(api: &ApiConfig) -> Self {
-        let (name, url) = (api.name.to_string(), api.url.clone());
-        Self { api_id: ApiId::monitor_certificate(&api.api_id), name, url, success_threshold: RENEWED_AFTER }
+        Self { success_threshold: RENEWED_AFTER, ..Self::beside(api, ApiId::monitor_certificate) }
     }
 
     /// The prober of an API.
     pub(super) fn prober(api: &ApiConfig) -> Self {
         Self {
-            api_id: ApiId::monitor_prober(&api.api_id),
             name: format!("api-health's prober of {}", api.name),
-            url: api.url.clone(),
             success_threshold: OUTCOMES_OF_A_WELL_PROBER,
+            ..Self::beside(api, ApiId::monitor_prober)
         }
     }
 
@@ -144,10 +147,35 @@ impl Keeper {
     }
 
     pub(super) fn update_self_monitored(&mut self, what: &SelfMonitored, fault: Option<String>, now: Moment) {
-        let is_down = self.ledger.get(&what.api_id).is_some_and(|entry| entry.state.incident.is_some());
-        if fault.is_some() != is_down {
+        if fault.is_some() != self.has_incident(&what.api_id) {
             self.decide_about(what, fault, now, now.wall);
         }
+    }
+
+    /// Whether the record under this id is down.
+    pub(super) fn has_incident(&self, api_id: &ApiId) -> bool {
+        self.state(api_id).is_some_and(|state| state.incident.is_some())
+    }
+
+    pub(super) fn status_of(&self, api_id: &ApiId) -> Status {
+        self.state(api_id).map_or(Status::Unknown, |state| state.status)
+    }
+
+    /// What follows for a record beside that of an API. The alert bears the status that the API has by itself.
+    pub(super) fn decide_beside(
+        &self,
+        api: &ApiConfig,
+        what: &SelfMonitored,
+        state: &ApiState,
+        outcome: &Outcome,
+        now: Moment,
+    ) -> Decision {
+        let channels = self.setup.routes.of(&what.api_id, Some(&api.tags));
+        let mut decision = decide(state, outcome, &what.policy(), &channels, now.wall);
+        if let Some(owed) = decision.next.owed.last_mut().filter(|_| decision.enqueued) {
+            owed.alert.previous_status = self.status_of(&api.api_id);
+        }
+        decision
     }
 
     pub(super) fn decide_about(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::entry::Entry;
-use super::{Effect, Grant, Keeper};
+use super::{Effect, Grant, Keeper, Request};
 use crate::api::ApiId;
 use crate::delivery;
 use crate::own::shards::{Shard, ShardSet};
@@ -85,12 +85,12 @@ impl Keeper {
         }
     }
 
-    /// Releases these shards: nothing more is begun for them, and what is not stored is stored now. [`Effect::ShardsReleased`] reports
+    /// Releases these shards: nothing more is begun for them, and what is not stored is stored now. [`Request::ShardsReleased`] reports
     /// each as soon as it is done: a delivery in one of them may take long.
     pub fn release_shards(&mut self, shards: &ShardSet, now: Moment) {
         let unknown: ShardSet = shards.iter().filter(|shard| !self.owned.release(**shard)).copied().collect();
         if !unknown.is_empty() {
-            self.effects.push(Effect::ShardsReleased(unknown));
+            self.effects.push(Effect::Request(Request::ShardsReleased(unknown)));
         }
         self.flush_releasing_shards();
         self.flush_history(Some(shards), now);
@@ -114,12 +114,12 @@ impl Keeper {
             return;
         }
         let unsaved = self.in_shards(self.owned.releasing(), Entry::is_unsaved);
-        let under_way = self.delivery_queue.in_flight().chain(self.history.waited_for());
+        let under_way = self.in_flight().chain(self.history.waited_for());
         let busy: ShardSet = unsaved.iter().chain(under_way).map(|api_id| self.owned.shard(api_id)).collect();
         let left: ShardSet = self.owned.releasing().difference(&busy).copied().collect();
         if !left.is_empty() {
             self.forget(&left);
-            self.effects.push(Effect::ShardsReleased(left));
+            self.effects.push(Effect::Request(Request::ShardsReleased(left)));
         }
     }
 
@@ -132,8 +132,9 @@ impl Keeper {
     fn forget(&mut self, shards: &ShardSet) {
         for api_id in self.in_shards(shards, |_| true) {
             let Some(entry) = self.ledger.forget(&api_id) else { continue };
-            self.effects.extend(entry.delivered_unstored().map(|outage| Effect::RequestWithdrawal(Arc::clone(outage))));
-            self.delivery_queue.forget(&api_id, &self.channels);
+            let withdraw = |outage| Effect::Request(Request::Withdraw(Arc::clone(outage)));
+            self.effects.extend(entry.delivered_unstored().map(withdraw));
+            self.channels.iter_mut().for_each(|channel| channel.queue.forget(&api_id));
             self.with_outbox.remove(&api_id);
             self.given_up.remove(&api_id);
             self.unclear.forget(&api_id);

@@ -14,10 +14,8 @@ use super::entry::Entry;
 use super::log_event::LogEvent;
 use super::self_monitoring::{SelfMonitored, self_outcome};
 use crate::api::{ApiConfig, ApiId};
-use crate::decide::decide;
 use crate::outcome::{Outcome, Verdict};
 use crate::schedule::Moment;
-use crate::status::Status;
 use crate::time::Timestamp;
 
 /// How often those are looked for of whom nothing at all is heard.
@@ -111,8 +109,8 @@ impl Keeper {
             self.unclear.doubts.remove(&api.api_id);
         }
         if !self.unclear.alerted.is_empty() && self.unclear.alerted.remove(&api.api_id) {
-            let status = self.decide_unclear(api, None, now.wall, now);
-            self.log.push(LogEvent::Clear { api_id: api.api_id.clone(), status });
+            self.decide_unclear(api, None, now.wall, now);
+            self.log.push(LogEvent::Clear { api_id: api.api_id.clone(), status: self.status_of(&api.api_id) });
         }
     }
 
@@ -152,20 +150,13 @@ impl Keeper {
         }
     }
 
-    /// What follows for the record beside the API's. The alert bears the status that the API has by itself; that one is answered.
-    fn decide_unclear(&mut self, api: &ApiConfig, fault: Option<String>, since: Timestamp, now: Moment) -> Status {
-        let status = self.ledger.get(&api.api_id).map_or(Status::Unknown, |entry| entry.state.status);
+    fn decide_unclear(&mut self, api: &ApiConfig, fault: Option<String>, since: Timestamp, now: Moment) {
         let what = SelfMonitored::unclear(api);
         if self.owned.owns(&what.api_id) {
             let outcome = self_outcome(fault, since, now.wall);
-            let state = &self.ledger.entry(&what.api_id).state;
-            let channels = self.setup.routes.of(&what.api_id, Some(&api.tags));
-            let mut decision = decide(state, &outcome, &what.policy(), &channels, now.wall);
-            if let Some(owed) = decision.next.owed.last_mut().filter(|_| decision.enqueued) {
-                owed.alert.previous_status = status;
-            }
+            let state = self.ledger.entry(&what.api_id).state.clone();
+            let decision = self.decide_beside(api, &what, &state, &outcome, now);
             self.apply_decision(&what.api_id, decision, now);
         }
-        status
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! | file | answers |
 //! |---|---|
-//! | here | which failures may be ours, and whose they are by what the witnesses say: [`table`] prints it |
+//! | here | which failures may be ours, and whose they are by what the witnesses say |
 //! | [`panel`] | which witnesses may vote |
 //! | [`crowd`] | do so many APIs fail in one part at once that it must be us |
 //! | [`watch`] | since when is our own side at fault, and when is that told |
@@ -18,9 +18,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::api::{ApiConfig, IpFamily};
+use crate::api::ApiConfig;
 use crate::assertion;
-use crate::observation::{Answer, CertificateFault, Failure, LocalFault, NameServerFault, Observation, Phase};
+use crate::observation::{Answer, CertificateFault, Failure, LocalFault, Observation, Phase};
 use crate::outcome::{Outcome, Verdict};
 
 pub use crowd::Crowd;
@@ -135,9 +135,7 @@ impl OwnPart {
             _ => self == proof,
         }
     }
-}
 
-impl OwnPart {
     /// Whether a fault in the other part is a fault in this one too, as far as the family is known.
     pub fn overlaps(self, other: Self) -> bool {
         let is_any = |part| matches!(part, Self::Connection(Family::Any, _));
@@ -294,62 +292,4 @@ pub fn host_of(url: &str) -> &str {
         return inner.split(']').next().unwrap_or_default();
     }
     authority.rsplit_once(':').map_or(authority, |(host, _)| host)
-}
-
-/// One row of the table: failures that are judged alike, and whose they are by each [`Word`].
-#[derive(Clone, Debug)]
-pub struct Row {
-    pub what: &'static str,
-    /// One of those failures, on an address out there.
-    pub sample: Failure,
-}
-
-/// The table of `docs/semantics.md`, which is what [`judge`] does. Each kind of failure is in it.
-pub fn table() -> Vec<Row> {
-    use std::net::SocketAddr;
-    use std::time::Duration;
-    let address = SocketAddr::from(([198, 51, 100, 7], 443));
-    let host = || "shop.example".to_owned();
-    let row = |what, sample| Row { what, sample };
-    let timed_out = |phase| Failure::TimedOut { phase, after: Duration::from_secs(10) };
-    vec![
-        row("the name does not exist", Failure::NameNotFound { host: host() }),
-        row("the name could not be looked up", Failure::LookupFailed { host: host(), detail: String::new() }),
-        row(
-            "a name server could not find out",
-            Failure::NameServerFailed { host: host(), server: address.ip(), fault: NameServerFault::Code(2) },
-        ),
-        row(
-            "a name server that is watched could not find out",
-            Failure::WatchedNameServerFailed { host: host(), server: address, fault: NameServerFault::Code(2) },
-        ),
-        row("no name server answers", Failure::Local(LocalFault::NameServersDead { asked: vec![address.ip()] })),
-        row("this machine names no name server", Failure::Local(LocalFault::NoNameServer)),
-        row(
-            "the name has no address of a family that can be used",
-            Failure::OnlyOtherFamily { host: host(), has: IpFamily::Ipv6 },
-        ),
-        row("timed out while looking the name up", timed_out(Phase::Resolve)),
-        row("an address that is never probed", Failure::AddressRefused { address: address.ip(), why: "" }),
-        row("connection refused", Failure::Refused { address }),
-        row("host or network unreachable, by the network", Failure::NetworkUnreachable { address }),
-        row("prohibited, by the network", Failure::Prohibited { address }),
-        row("timed out while connecting, or later", timed_out(Phase::Connect)),
-        row("reset or closed before an answer", Failure::Reset { phase: Phase::FirstByte }),
-        row("reset or closed in an answer, or cut short", Failure::Closed { phase: Phase::Body }),
-        row(
-            "certificate, or its authority's, expired or not yet valid",
-            Failure::Certificate(CertificateFault::Expired { not_after: None }),
-        ),
-        row("any other fault of a certificate, or of TLS", Failure::Tls { detail: String::new() }),
-        row("no valid HTTP, or a redirect that leads nowhere", Failure::NotHttp { detail: String::new() }),
-        row("the proxy could not reach it", Failure::BehindProxy { proxy: String::new(), status: 502 }),
-        row(
-            "the proxy could not be used",
-            Failure::Local(LocalFault::Proxy { proxy: String::new(), did: String::new() }),
-        ),
-        row("no access token", Failure::Local(LocalFault::NoToken { server: String::new(), why: String::new() })),
-        row("this machine has no route", Failure::Local(LocalFault::NoRoute)),
-        row("this machine has no descriptor, port, memory or turn", Failure::Local(LocalFault::NoMemory)),
-    ]
 }

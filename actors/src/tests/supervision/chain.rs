@@ -50,7 +50,7 @@ fn whoever_dies_is_started_again_and_outages_are_told_once_with_the_cadence_kept
                     assert_eq!(probed.len() - at_slot.len(), 1 + usize::from(is_lost), "{whom:?} {id}: {probed:?}");
                     assert!(gaps_ms(&at_slot).iter().all(|gap| gap.abs_diff(10_000) <= 2), "{whom:?} {id}: {probed:?}");
                 }
-                assert_eq!(running.stats().restarts(), 0, "and it is not charged to the probers");
+                assert_eq!(running.stats().counts().restarts, 0, "and it is not charged to the probers");
                 assert!(running.fatal().now_or_never().is_none());
                 assert_eq!(running.report().await.unwrap().down, 1);
             });

@@ -48,7 +48,7 @@ async fn costs_one_restart(fault: Fault) {
         }
     }
     seconds(300).await;
-    assert_eq!(running.stats().restarts(), 1, "one death, one restart, and late notices count for nothing");
+    assert_eq!(running.stats().counts().restarts, 1, "one death, one restart, and late notices count for nothing");
     assert_eq!(running.probers(), 10);
     for id in &ids {
         let probed = world.targets.probed(id);
@@ -91,7 +91,7 @@ fn a_probe_that_never_ends_is_cut_when_its_prober_is_overdue_and_its_ticks_are_m
         let probes = world.targets.probed("a").len();
         until("the probe", || world.targets.probed("a").len() > probes).await;
         world.targets.set("a", Behaviour::Answers(200));
-        until("its end", || running.stats().restarts() > 0).await;
+        until("its end", || running.stats().counts().restarts > 0).await;
         seconds(1).await;
         let probed = world.targets.probed("a");
         let cut_after = probed[probes + 1].since(probed[probes]);
@@ -114,7 +114,7 @@ fn a_slow_probe_a_rare_tick_and_a_recheck_are_no_reason_to_be_killed() {
         world.targets.set("down", Behaviour::Refuses);
         let running = world.start(options()).await;
         seconds(2 * 7_200).await;
-        assert_eq!(running.stats().restarts(), 0);
+        assert_eq!(running.stats().counts().restarts, 0);
         assert_eq!(world.targets.probed("rare").len(), 3);
     });
 }
@@ -132,7 +132,7 @@ fn after_a_suspension_nobody_is_accused() {
             tokio::time::sleep(Duration::from_millis(25_300)).await;
             tokio::time::advance(Duration::from_secs(suspended)).await;
             seconds(60).await;
-            assert_eq!(running.stats().restarts(), 0, "{suspended} s");
+            assert_eq!(running.stats().counts().restarts, 0, "{suspended} s");
             assert!(running.fatal().now_or_never().is_none());
         }
         running.stop(Duration::from_secs(5)).await;
@@ -217,10 +217,14 @@ fn one_that_dies_too_often_is_given_up_loudly_tried_slowly_and_well_again_when_i
         assert!(gaps_ms(&world.targets.probed("b")[1..]).iter().all(|gap| gap.abs_diff(10_000) <= 2));
         assert!(world.store.record("a").unwrap().missed_ticks > 100, "nobody served them");
         seconds(60).await;
-        let restarts = running.stats().restarts();
+        let restarts = running.stats().counts().restarts;
         give(&running, prober("a"), InjectedFault::Panic).await;
         seconds(1).await;
-        assert_eq!(running.stats().restarts(), restarts + 1, "and its deaths are forgiven: one more is borne like any");
+        assert_eq!(
+            running.stats().counts().restarts,
+            restarts + 1,
+            "and its deaths are forgiven: one more is borne like any"
+        );
         assert_eq!(world.channels[0].lines().len(), 2);
     });
 }
@@ -256,7 +260,7 @@ fn a_life_that_lasts_for_a_period_makes_up_for_the_deaths_before_it() {
             }
             seconds(90).await;
         }
-        assert_eq!(running.stats().restarts(), 20);
+        assert_eq!(running.stats().counts().restarts, 20);
         assert!(world.channels[0].lines().is_empty(), "never given up");
     });
 }
@@ -277,9 +281,9 @@ fn a_storm_of_deaths_is_followed_by_no_storm_of_starts() {
         kill_all(&running, &ids).await;
         let mut before = 0;
         let mut per_second = Vec::new();
-        while running.stats().restarts() < 1_000 {
+        while running.stats().counts().restarts < 1_000 {
             seconds(1).await;
-            let now = running.stats().restarts();
+            let now = running.stats().counts().restarts;
             per_second.push(now - before);
             before = now;
             assert!(per_second.len() < 60, "all of them, in the end: {per_second:?}");
@@ -288,7 +292,7 @@ fn a_storm_of_deaths_is_followed_by_no_storm_of_starts() {
         assert!(per_second.iter().all(|starts| *starts <= cap + 1), "{per_second:?}");
         assert!(per_second.len() <= 7, "and no slower than that: {per_second:?}");
         seconds(700).await;
-        assert_eq!(running.stats().restarts(), 1_000);
+        assert_eq!(running.stats().counts().restarts, 1_000);
         assert!(ids.iter().all(|id| world.targets.probed(id).len() >= 2));
     });
 }

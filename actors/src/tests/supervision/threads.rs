@@ -38,12 +38,12 @@ fn a_thread_that_ends_is_replaced_and_its_probers_move() {
         let (world, running) = start().await;
         give(&running, prober("a"), InjectedFault::EndThread).await;
         until_all_probe(&world).await;
-        assert_eq!(running.stats().restarts(), 0, "it is not charged to them");
+        assert_eq!(running.stats().counts().restarts, 0, "it is not charged to them");
         for whom in [ChildId::Keeper, ChildId::Alerter, ChildId::Batcher(1)] {
             give(&running, Whom::Child(whom), InjectedFault::EndThread).await;
             until_all_probe(&world).await;
         }
-        assert_eq!(running.stats().restarts(), 0);
+        assert_eq!(running.stats().counts().restarts, 0);
         let report = running.stop(Duration::from_secs(5)).await;
         assert_eq!(report.keeper.unwrap().unsaved, 0);
         assert!(IDS.iter().all(|id| world.store.record(id).is_some()));
@@ -57,7 +57,7 @@ fn a_stuck_thread_is_left_behind_and_a_second_one_ends_the_process() {
         let released = Arc::new(AtomicBool::new(false));
         give(&running, prober("a"), InjectedFault::BlockThread(Arc::clone(&released))).await;
         until_all_probe(&world).await;
-        assert_eq!(running.stats().restarts(), 0);
+        assert_eq!(running.stats().counts().restarts, 0);
         give(&running, prober("a"), InjectedFault::BlockThread(Arc::clone(&released))).await;
         let fatal = running.fatal().await;
         assert_eq!((fatal.child, fatal.reason), ("thread of probers", ExitReason::Hung));
@@ -80,7 +80,7 @@ fn a_stuck_thread_that_moves_again_probes_nothing_twice() {
             let last = &probed[probed.len() - 2..];
             assert!(last[1].since(last[0]) > Duration::from_millis(500), "{id}: {last:?}");
         }
-        assert_eq!(running.stats().restarts(), 0, "late notices of lives that are over count for nothing");
+        assert_eq!(running.stats().counts().restarts, 0, "late notices of lives that are over count for nothing");
         // Nor for the outcome batcher: it was moved once, and three times in a minute are borne.
         let home = usize::try_from(api("a", 1).api_id.stable_hash() % 2).unwrap();
         for _ in 0..2 {

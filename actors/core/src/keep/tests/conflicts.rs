@@ -13,7 +13,7 @@ fn it_is_our_own_write_whose_answer_was_lost() {
     desk.all_goes_well();
     assert_eq!((desk.heard.as_slice(), desk.stored("shop").version), (&["shop down".to_owned()][..], 4));
     assert_eq!(desk.said(|line| matches!(line, LogEvent::AnswerLost { .. })), 1);
-    assert_eq!(desk.did(|effect| matches!(effect, Effect::ProbeAgain(_))), 0, "nothing is forgotten");
+    assert_eq!(desk.did(|effect| matches!(effect, Effect::Request(Request::ProbeAgain(_)))), 0, "nothing is forgotten");
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn a_higher_epoch_says_that_the_shard_is_lost() {
     desk.store_answers();
     assert_eq!(
         desk.did(
-            |effect| matches!(effect, Effect::ShardFenced { shard, .. } if *shard == Shard::of(&id("shop"), SHARDS))
+            |effect| matches!(effect, Effect::Request(Request::ShardFenced { shard, .. }) if *shard == Shard::of(&id("shop"), SHARDS))
         ),
         1
     );
@@ -58,7 +58,10 @@ fn a_newer_record_counts_and_what_was_decided_and_not_stored_is_found_out_again(
     desk.store_answers();
     assert_eq!((desk.known("shop").status, desk.known("shop").missed_ticks), (Status::Up, 99));
     assert_eq!((desk.heard.len(), desk.under_way()), (0, vec![]));
-    assert_eq!(desk.did(|effect| matches!(effect, Effect::ProbeAgain(api_id) if *api_id == id("shop"))), 1);
+    assert_eq!(
+        desk.did(|effect| matches!(effect, Effect::Request(Request::ProbeAgain(api_id)) if *api_id == id("shop"))),
+        1
+    );
     desk.goes_down("shop");
     desk.all_goes_well();
     assert_eq!((desk.heard.as_slice(), desk.stored("shop").missed_ticks), (&["shop down".to_owned()][..], 99));
@@ -72,7 +75,7 @@ fn where_only_figures_are_lost_nothing_is_probed_again() {
     desk.somebody_writes("shop", |state| state.version += 1);
     desk.wait(20);
     desk.store_answers();
-    assert_eq!(desk.did(|effect| matches!(effect, Effect::ProbeAgain(_))), 0);
+    assert_eq!(desk.did(|effect| matches!(effect, Effect::Request(Request::ProbeAgain(_)))), 0);
     assert_eq!(desk.said(|line| matches!(line, LogEvent::Adopted { .. })), 1);
 }
 

@@ -33,7 +33,8 @@ pub(super) fn dependent(name: &str, parents: &[&str]) -> ApiConfig {
 
 /// How often this API was asked to be probed at once, since the last time that was looked.
 pub(super) fn probed_again(desk: &mut Desk, name: &str) -> usize {
-    let asked = desk.did(|effect| matches!(effect, Effect::ProbeAgain(api_id) if *api_id == id(name)));
+    let asked =
+        desk.did(|effect| matches!(effect, Effect::Request(Request::ProbeAgain(api_id)) if *api_id == id(name)));
     desk.others.clear();
     asked
 }
@@ -111,7 +112,7 @@ fn what_is_held_survives_a_kill_and_a_change_of_owner() {
     desk.watch(&["shop", "cart"]);
     desk.all_goes_well();
     desk.wait(61);
-    assert_eq!(desk.did(|effect| matches!(effect, Effect::ProbeAgain(_))), 2);
+    assert_eq!(desk.did(|effect| matches!(effect, Effect::Request(Request::ProbeAgain(_)))), 2);
     desk.finds("shop", Verdict::Fail);
     desk.finds("cart", Verdict::Pass);
     desk.all_goes_well();
@@ -178,7 +179,8 @@ fn a_recovery_that_was_held_is_probed_as_soon_as_its_window_is_over_and_its_pare
     desk.comes_back("shop");
     desk.others.clear();
     desk.wait(61);
-    let asked = desk.did(|effect| matches!(effect, Effect::ProbeAgain(api_id) if *api_id == id("db")));
+    let asked =
+        desk.did(|effect| matches!(effect, Effect::Request(Request::ProbeAgain(api_id)) if *api_id == id("db")));
     assert_eq!((asked, probed_again(&mut desk, "shop")), (0, 1));
 }
 

@@ -184,7 +184,10 @@ fn what_was_held_before_a_clock_was_set_back_is_told_soon_after_its_parent_is_ba
         finds_by_clock(&mut desk, "shop", Verdict::Fail, A_DAY);
     }
     assert_eq!(desk.heard, ["db down", "db up", "shop down"]);
-    assert_eq!(desk.did(|effect| matches!(effect, Effect::ProbeAgain(api_id) if *api_id == id("db"))), 0);
+    assert_eq!(
+        desk.did(|effect| matches!(effect, Effect::Request(Request::ProbeAgain(api_id)) if *api_id == id("db"))),
+        0
+    );
 }
 
 #[test]

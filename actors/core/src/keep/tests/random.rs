@@ -208,7 +208,7 @@ impl Play {
         desk.gain(&grants(self.epoch, false));
         desk.watch(&NAMES);
         for effect in told {
-            if let Effect::RequestWithdrawal(alert) = effect {
+            if let Effect::Request(Request::Withdraw(alert)) = effect {
                 desk.keeper.withdraw(&alert, moment(desk.now));
                 desk.take();
             }

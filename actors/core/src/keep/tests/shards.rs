@@ -286,7 +286,7 @@ fn an_answer_from_before_a_shard_was_lost_says_nothing_of_what_is_known_since() 
 }
 
 fn asked_to_withdraw(effect: &Effect) -> Option<&Arc<Alert>> {
-    if let Effect::RequestWithdrawal(alert) = effect { Some(alert) } else { None }
+    if let Effect::Request(Request::Withdraw(alert)) = effect { Some(alert) } else { None }
 }
 
 #[test]

@@ -12,7 +12,6 @@ pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::fleet::View;
 use super::notices::Notice;
 use super::records::{Assignment, Key, LeaseRecord, Session, WorkerId, WorkerRecord};
 use super::shards::{Shard, ShardSet};
@@ -310,15 +309,5 @@ impl Member {
         {
             *failures = failures.saturating_add(1);
         }
-    }
-
-    /// The fleet with this worker in it.
-    fn with_view<T>(&self, assignment: &Assignment, see: impl FnOnce(View<'_>) -> T) -> T {
-        let mut live = self.fleet.as_ref().map(|fleet| fleet.others.clone()).unwrap_or_default();
-        live.retain(|_, record| record.is_live());
-        if self.lease.is_some() {
-            live.insert(self.record.id.clone(), self.record.clone());
-        }
-        see(View { assignment, live: &live })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{CallError, Doing, Effect, Fleet, LeaseState, Loss, Member, OwnedShard};
-use crate::own::fleet::{ShardPlan, plan};
+use crate::own::fleet::{ShardPlan, View, plan};
 use crate::own::records::{Assignment, Key, LeaseRecord, Ownership, WORKERS_MAX, WorkerId, WorkerRecord, WorkerState};
 use crate::own::shards::{Shard, ShardSet};
 use crate::time::BootTime;
@@ -209,9 +209,14 @@ impl Member {
         }
         let owned: ShardSet =
             self.owned.iter().filter(|(_, owned)| !owned.is_releasing).map(|(shard, _)| *shard).collect();
-        let is_leaving = self.is_leaving();
-        let ShardPlan { release, take } =
-            self.with_view(&next, |view| if is_leaving { ShardPlan::default() } else { plan(view, &me, &owned) });
+        let ShardPlan { release, take } = if self.is_leaving() {
+            ShardPlan::default()
+        } else {
+            let mut live = fleet.others.clone();
+            live.retain(|_, record| record.is_live());
+            live.insert(me.worker.clone(), self.record.clone()); // it has a lease, as it is about to write
+            plan(View { assignment: &next, live: &live }, &me, &owned)
+        };
         let raised = self.owned.iter().filter(|(_, owned)| owned.needs_epoch).map(|(shard, _)| *shard);
         let gains: BTreeMap<Shard, Gain> =
             take.into_iter().chain(raised).map(|shard| (shard, self.gain_of(shard))).collect();
