@@ -8,8 +8,8 @@ mod topic;
 
 use aws_config::SdkConfig;
 
-use super::Task;
 use super::report::Finding;
+use super::{Task, task};
 use crate::app::App;
 use crate::aws;
 use crate::cli::checks::Check;
@@ -49,22 +49,24 @@ impl Cloud {
         let mut tasks = Vec::new();
         let sns = self.topics.first().map(|(_, config)| config);
         if self.tables.is_some() || sns.is_some() {
-            tasks.push(Task::new(Check::Clock, endpoints::examine(app, self.tables.as_ref(), sns)));
+            tasks.push(task(Check::Clock, endpoints::examine(app, self.tables.as_ref(), sns)));
         }
-        let of_tables = [
-            (Check::ConfigsTable, &store.config_table, apis.from_store),
-            (Check::StatesTable, &store.state_table, true),
-            (Check::StatesWrite, &store.state_table, true),
-            (Check::HistoryTable, &history.table, history.enabled),
-        ];
         if let Some(config) = &self.tables {
-            let used = of_tables.into_iter().filter(|(.., is_used)| *is_used);
-            tasks.extend(used.map(|(check, name, _)| Task::new(check, Table::new(config, check, name).examine())));
+            let table = |check, name| Table::new(config, check, name);
+            if apis.from_store {
+                tasks.push(task(Check::ConfigsTable, table(Check::ConfigsTable, &store.config_table).form()));
+            }
+            tasks.push(task(Check::StatesTable, table(Check::StatesTable, &store.state_table).form()));
+            tasks.push(task(Check::StatesWrite, table(Check::StatesWrite, &store.state_table).writes()));
+            if history.enabled {
+                tasks.push(task(Check::HistoryTable, table(Check::HistoryTable, &history.table).history()));
+            }
         }
         for (sns, config) in &self.topics {
-            let of_topic = [Check::Topic, Check::Subscriptions, Check::Publish];
-            let has_others = notify.webhook.is_some();
-            tasks.extend(of_topic.map(|check| Task::new(check, Topic::new(config, check, sns).examine(has_others))));
+            let topic = || Topic::new(config, sns);
+            tasks.push(task(Check::Topic, topic().attributes()));
+            tasks.push(task(Check::Subscriptions, topic().subscriptions(notify.webhook.is_some())));
+            tasks.push(task(Check::Publish, topic().pretend_to_publish()));
         }
         tasks
     }
