@@ -35,7 +35,6 @@ use crate::app::{App, AppError};
 use crate::exit::Exit;
 use crate::settings::{LoadedSettings, LogFormat, LogSettings, load};
 use crate::telemetry;
-use cloud::Cloud;
 use report::Finding;
 use who::Who;
 
@@ -97,15 +96,12 @@ type Task<'a> = (Check, LocalBoxFuture<'a, Vec<Finding>>);
 fn task<'a, F: Into<Vec<Finding>> + 'a>(check: Check, findings: impl Future<Output = F> + 'a) -> Task<'a> {
     let within = if check == Check::TestMessage { TEST_TIMEOUT } else { CHECK_TIMEOUT };
     let in_time = async move {
-        tokio::time::timeout(within, findings).await.map_or_else(
-            |_| {
-                let what = format!("did not end within {} s", within.as_secs());
-                let todo =
-                    "see the way out of this machine, and whether its disks answer (dmesg, mount); then look again";
-                check.fault(what, todo).into()
-            },
-            Into::into,
-        )
+        let Ok(found) = tokio::time::timeout(within, findings).await else {
+            let what = format!("did not end within {} s", within.as_secs());
+            let todo = "see the way out of this machine, and whether its disks answer (dmesg, mount); then look again";
+            return check.fault(what, todo).into();
+        };
+        found.into()
     };
     (check, in_time.boxed_local())
 }
@@ -118,7 +114,7 @@ async fn examine(loaded: &LoadedSettings, app: &App, args: &DoctorArgs, out: &Ou
     }
     let env_file = args.env_file.clone();
     let who = Who::here(loaded.file.as_deref(), env_file.as_deref());
-    let (cloud, identity) = Cloud::find(loaded, app).await;
+    let (identity, of_aws) = cloud::examine(loaded, app).await;
     let mut found = vec![good_settings(loaded)];
     found.extend(network::proxies(&loaded.settings.proxies));
     found.extend(identity);
@@ -129,7 +125,7 @@ async fn examine(loaded: &LoadedSettings, app: &App, args: &DoctorArgs, out: &Ou
         task(Check::SettingsFile, files::examine(loaded.clone(), env_file)),
         task(Check::Webhook, network::webhooks(app)),
     ];
-    tasks.extend(cloud.tasks(app));
+    tasks.extend(of_aws);
     tasks.extend([task(Check::Apis, stored::apis(app)), task(Check::States, stored::states(app))]);
     if args.send_test_message {
         tasks.push(task(Check::TestMessage, test_message::send(app, args.json, out)));

@@ -19,14 +19,15 @@ use crate::settings::SnsSettings;
 const PAGES_MAX: usize = 10;
 
 /// A topic that is to be looked at.
-pub(super) struct Topic<'a> {
+#[derive(Clone)]
+pub(super) struct Topic {
     client: Client,
-    sns: &'a SnsSettings,
+    sns: SnsSettings,
 }
 
-impl<'a> Topic<'a> {
+impl Topic {
     /// `config` has the topic's region.
-    pub(super) fn new(config: &SdkConfig, sns: &'a SnsSettings) -> Self {
+    pub(super) fn new(config: &SdkConfig, sns: SnsSettings) -> Self {
         Self { client: Client::new(config), sns }
     }
 
@@ -63,7 +64,7 @@ impl<'a> Topic<'a> {
                 break;
             }
         }
-        judge(&all, self.sns, has_others)
+        judge(&all, &self.sns, has_others)
     }
 
     /// A message that SNS refuses twice over for its form: a subject of more than 100 characters, and no text for any protocol.
@@ -94,7 +95,7 @@ impl<'a> Topic<'a> {
             let what = format!("{}: {action} is not allowed, so this may not be looked at", self.sns.topic_arn);
             return check.warn(what, format!("allow {action} on it, which doctor alone needs"));
         }
-        let (what, todo) = match classify(error, self.sns) {
+        let (what, todo) = match classify(error, &self.sns) {
             NotifyError::Permanent { reason, remedy } => (reason, remedy),
             NotifyError::Retryable { reason, .. } => {
                 (reason, "see the endpoint, the credentials and the clock above, and look again".into())
