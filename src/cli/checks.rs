@@ -3,88 +3,52 @@
 /// Where the packages put the settings, and the unit reads them.
 pub(super) const SETTINGS_FILE: &str = "/etc/api-health/api-health.toml";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Check {
-    Settings,
-    Proxy,
-    User,
-    SettingsFile,
-    ApisFile,
-    EnvFile,
-    SecretFiles,
-    ExtraRoots,
-    OpenFiles,
-    SqliteFile,
-    Daemon,
-    Page,
-    Region,
-    Credentials,
-    DynamodbEndpoint,
-    SnsEndpoint,
-    Clock,
-    ConfigsTable,
-    StatesTable,
-    StatesWrite,
-    HistoryTable,
-    Topic,
-    Subscriptions,
-    Publish,
-    Webhook,
-    Apis,
-    ApiHosts,
-    States,
-    Heartbeat,
-    TestMessage,
+/// The enum, and the table beside it in its order.
+macro_rules! checks {
+    ($($check:ident $name:literal [$($need:ident)*] $about:literal)*) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Check { $($check,)* }
+
+        const ALL: &[(Check, &str, &[Check], &str)] =
+            &[$((Check::$check, $name, &[$(Check::$need,)*], $about),)*];
+    };
 }
 
-use Check::{
-    ApiHosts, Apis, ApisFile, Clock, ConfigsTable, Credentials, Daemon, DynamodbEndpoint, EnvFile, ExtraRoots,
-    Heartbeat, HistoryTable, OpenFiles, Page, Proxy, Publish, Region, SecretFiles, Settings, SettingsFile, SnsEndpoint,
-    SqliteFile, States, StatesTable, StatesWrite, Subscriptions, TestMessage, Topic, User, Webhook,
-};
-
-/// What AWS is asked needs us to be somebody there, and a way to it.
-const TABLE: &[Check] = &[Credentials, Region, DynamodbEndpoint];
-
-/// All of them, in the order of the enum, of the report and of the help. Of each its name, the checks that it needs (where one of
-/// those finds a fault, this one is not looked at, or what it finds is no fault of its own), and what it looks at.
-pub(super) const ALL: [(Check, &str, &[Check], &str); 30] = [
-    (Settings, "settings", &[], "settings file and environment: every fault at once"),
-    (Proxy, "proxy", &[], "by way of which proxy everything goes, and where that is written, if anywhere"),
-    (User, "user", &[], "user and host; whether the daemon runs as somebody else"),
-    (SettingsFile, "settings_file", &[], "no secret written in it is readable for everybody"),
-    (ApisFile, "apis_file", &[], "the same, of each file of [[api]] tables"),
-    (EnvFile, "env_file", &[], "the same, of --env-file, or of /etc/api-health/env where it is"),
-    (SecretFiles, "secret_files", &[], "folders of credentials: readable for us, not for everybody"),
-    (ExtraRoots, "extra_roots", &[], "the PEM file of further certificate authorities"),
-    (OpenFiles, "open_files", &[], "enough file descriptors for the probes under way at once"),
-    (SqliteFile, "sqlite_file", &[], "writable, not for everybody, and its disk has room (16 KiB are tried there)"),
-    (Daemon, "daemon", &[], "which process of this machine watches by the store just now"),
-    (Page, "page", &[], "whether it answers, or its port is free; who may look from afar"),
-    (Region, "region", &[], "which, and where it came from"),
-    (Credentials, "credentials", &[], "found, by which way, until when"),
-    (DynamodbEndpoint, "dynamodb_endpoint", &[], "DNS, TCP, TLS and an answer to GET /"),
-    (SnsEndpoint, "sns_endpoint", &[], "the same, of SNS in the topic's region"),
-    (Clock, "clock", &[], "against the Date of those answers: warns from 60 s, a fault from 300 s"),
-    (ConfigsTable, "configs_table", TABLE, "DynamoDB: there, active, key api_id (S); apis reads it"),
-    (StatesTable, "states_table", TABLE, "DynamoDB: there, active, key api_id (S); states reads it"),
-    (StatesWrite, "states_write", &[StatesTable], "a put and a delete whose condition never holds: nothing is written"),
-    (
-        HistoryTable,
-        "history_table",
-        TABLE,
-        "DynamoDB: there, keys api_id (S) and slot (S), TTL, read and put; warns only",
-    ),
-    (Topic, "topic", &[Credentials, SnsEndpoint], "there, and of which kind"),
-    (Subscriptions, "subscriptions", &[Topic], "who hears an alert, and who has not confirmed yet"),
-    (Publish, "publish", &[Topic], "not refused for permission: a message that SNS refuses for its form (no proof)"),
-    (Webhook, "webhook", &[], "DNS, TCP and TLS to the host of each channel that is posted to; nothing is sent"),
-    (Apis, "apis", &[ConfigsTable], "every configured API is read and valid"),
-    (ApiHosts, "api_hosts", &[], "DNS of the hosts of some configured APIs, ten at most"),
-    (States, "states", &[StatesTable], "what is stored can be read; damaged records and owed alerts are counted"),
-    (Heartbeat, "heartbeat", &[States], "when the daemon last wrote that it watches, and which APIs were late"),
-    (TestMessage, "test_message", &[], "with --send-test-message: a test alert through every channel"),
-];
+// All of them, in the order of the report and of the help. Of each its name, the checks that it needs (where one of those finds a
+// fault, this one is not looked at, or what it finds is no fault of its own), and what it looks at. What AWS is asked needs us to be
+// somebody there, and a way to it.
+checks! {
+    Settings "settings" [] "settings file and environment: every fault at once"
+    Proxy "proxy" [] "by way of which proxy everything goes, and where that is written, if anywhere"
+    User "user" [] "user and host; whether the daemon runs as somebody else"
+    SettingsFile "settings_file" [] "no secret written in it is readable for everybody"
+    ApisFile "apis_file" [] "the same, of each file of [[api]] tables"
+    EnvFile "env_file" [] "the same, of --env-file, or of /etc/api-health/env where it is"
+    SecretFiles "secret_files" [] "the folder of credentials below /etc/api-health: its owner's alone"
+    ExtraRoots "extra_roots" [] "the PEM file of further certificate authorities"
+    OpenFiles "open_files" [] "enough file descriptors for the probes under way at once"
+    SqliteFile "sqlite_file" [] "writable, not for everybody, and its disk has room (16 KiB are tried there)"
+    Daemon "daemon" [] "which process of this machine watches by the store just now"
+    Page "page" [] "whether it answers, or its port is free; who may look from afar"
+    Region "region" [] "which, and where it came from"
+    Credentials "credentials" [] "found, by which way, until when"
+    DynamodbEndpoint "dynamodb_endpoint" [] "DNS, TCP, TLS and an answer to GET /"
+    SnsEndpoint "sns_endpoint" [] "the same, of SNS in the topic's region"
+    Clock "clock" [] "against the Date of those answers: warns from 60 s, a fault from 300 s"
+    ConfigsTable "configs_table" [Credentials Region DynamodbEndpoint] "DynamoDB: there, active, key api_id (S); apis reads it"
+    StatesTable "states_table" [Credentials Region DynamodbEndpoint] "DynamoDB: there, active, key api_id (S); states reads it"
+    StatesWrite "states_write" [StatesTable] "a put and a delete whose condition never holds: nothing is written"
+    HistoryTable "history_table" [Credentials Region DynamodbEndpoint] "DynamoDB: there, keys api_id (S) and slot (S), TTL, read and put; warns only"
+    Topic "topic" [Credentials SnsEndpoint] "there, and of which kind"
+    Subscriptions "subscriptions" [Topic] "who hears an alert, and who has not confirmed yet"
+    Publish "publish" [Topic] "not refused for permission: a message that SNS refuses for its form (no proof)"
+    Webhook "webhook" [] "DNS, TCP and TLS to the host of each channel that is posted to; nothing is sent"
+    Apis "apis" [ConfigsTable] "every configured API is read and valid"
+    ApiHosts "api_hosts" [] "DNS of the hosts of some configured APIs, ten at most"
+    States "states" [StatesTable] "what is stored can be read; damaged records and owed alerts are counted"
+    Heartbeat "heartbeat" [States] "when the daemon last wrote that it watches, and which APIs were late"
+    TestMessage "test_message" [] "with --send-test-message: a test alert through every channel"
+}
 
 impl Check {
     /// The name, in lines and in JSON.

@@ -101,6 +101,11 @@ pub(super) fn check(sources: Vec<Source>, rules: &RowRules) -> Checked {
     checked
 }
 
+/// Every row of every source, for commands to which secrets do not matter.
+pub(super) async fn read_without_secrets(app: &App) -> Checked {
+    check(read(app).await, &app.rules.without_secrets())
+}
+
 impl Checked {
     /// The configs that are in force.
     pub(super) fn in_force(&self) -> impl Iterator<Item = &ApiConfig> {

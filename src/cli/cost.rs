@@ -15,7 +15,6 @@ use super::out::{DIM, Out, STRONG, note};
 use super::table::{Cell, Table};
 use super::text;
 use crate::app::{App, AppError};
-use crate::configs::validate::RowRules;
 use crate::cost::bill::{Bill, Group, OUTAGES_PER_API, Other, Workload, bill, dollars, others};
 use crate::cost::prices;
 use crate::exit::Exit;
@@ -77,8 +76,7 @@ async fn groups(app: &App, args: &CostArgs) -> (Vec<Group>, &'static str) {
     if let Some(apis) = args.apis {
         return (vec![Group { apis, interval: interval.unwrap_or(INTERVAL) }], "given");
     }
-    let rules = RowRules { secrets: Arc::new(super::apis::AnySecret), ..(*app.rules).clone() };
-    let checked = configured::check(configured::read(app).await, &rules);
+    let checked = configured::read_without_secrets(app).await;
     for (source, error) in &checked.unreadable {
         note(&format!("note: {source} cannot be read: {}", text::line(&error.to_string())));
     }

@@ -11,6 +11,7 @@ use std::os::fd::AsFd;
 use anstyle::{AnsiColor, Style};
 use api_health_core::text;
 use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use super::wrap;
@@ -29,6 +30,9 @@ pub(super) const DIM: Style = Style::new().dimmed();
 pub(super) const STRONG: Style = Style::new().bold();
 /// As it is.
 pub(super) const PLAIN: Style = Style::new();
+
+/// What is fewer than this is over too soon for a progress bar.
+const PROGRESS_FROM: usize = 50;
 
 /// The narrowest terminal that anything is made to fit.
 const COLUMNS_MIN: usize = 16;
@@ -160,6 +164,18 @@ pub(super) fn note(text: &str) {
 /// Whether somebody watches standard error on a terminal on which a line can be written over.
 pub(super) fn shows_progress() -> bool {
     std::io::stderr().is_terminal() && is_no_dumb_terminal()
+}
+
+/// A bar for so many of something; one that is not seen, where nobody watches or they are over too soon.
+pub(super) fn progress_bar(what: &str, total: usize) -> ProgressBar {
+    if total < PROGRESS_FROM || !shows_progress() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(total as u64);
+    if let Ok(style) = ProgressStyle::with_template(&format!("{what} {{bar:40}} {{pos}}/{{len}}")) {
+        bar.set_style(style);
+    }
+    bar
 }
 
 fn is_no_dumb_terminal() -> bool {

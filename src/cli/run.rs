@@ -21,6 +21,7 @@ use api_health_actors::supervisor::{Fatal, LOAD_TIMEOUT, LoadReport};
 use api_health_actors::system::{self, Options, Running};
 use futures_util::future::LocalBoxFuture;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::args::RunArgs;
@@ -145,11 +146,10 @@ pub(super) async fn run(
     let progress = progress::show(Arc::clone(running.round()));
     let stats = Arc::clone(running.stats());
     let began = tokio::time::Instant::now();
-    let periodically = tokio::spawn({
-        let stats = Arc::clone(&stats);
-        async move { stats::log_periodically(&stats).await }
-    });
-    let sparing = tokio::spawn(memory::give_back_periodically());
+    let mut beside = JoinSet::new();
+    let logged = Arc::clone(&stats);
+    beside.spawn(async move { stats::log_periodically(&logged).await });
+    beside.spawn(memory::give_back_periodically());
     let exit = if args.once {
         once(app, running, &report, signals, &mut notify_loop).await
     } else {
@@ -160,9 +160,7 @@ pub(super) async fn run(
         drop(beats);
         exit
     };
-    drop(progress);
-    periodically.abort();
-    sparing.abort();
+    drop((progress, beside));
     // Of the whole run.
     stats.counts().log(began.elapsed().as_secs());
     Ok(exit)

@@ -20,7 +20,6 @@ use super::out::{Out, note};
 use super::stored::{self, load_states, report_unreadable};
 use super::{past, text};
 use crate::app::{App, AppError};
-use crate::configs::validate::RowRules;
 use crate::exit::Exit;
 use crate::shown::{self, Own, Said};
 
@@ -141,8 +140,7 @@ fn is_shown(row: &Row, args: &StatusArgs) -> bool {
 
 async fn look(app: &App) -> Result<Look, AppError> {
     let (LoadedStates { states, unreadable, .. }, heartbeats) = load(app).await?;
-    let rules = RowRules { secrets: Arc::new(super::apis::AnySecret), ..(*app.rules).clone() };
-    let checked = configured::check(configured::read(app).await, &rules);
+    let checked = configured::read_without_secrets(app).await;
     let owed = states.iter().map(|state| owed_by(app, state)).sum();
     let (own, states) = Own::split(states);
     let now = app.clock.now();

@@ -82,6 +82,30 @@ impl SecretSource for SystemSecrets {
     }
 }
 
+/// Stands where a secret is not read, and is good as a header's value.
+pub(crate) const STAND_IN: &str = "x";
+
+/// Any reference filled in with this text.
+pub(crate) struct Same(pub(crate) &'static str);
+
+impl SecretSource for Same {
+    fn env(&self, _: &str) -> Result<String, String> {
+        Ok(self.0.into())
+    }
+
+    fn file(&self, _: &Path) -> Result<String, String> {
+        Ok(self.0.into())
+    }
+
+    fn is_stand_in(&self, text: &str) -> bool {
+        text.trim() == self.0
+    }
+
+    fn credential(&self, _: &str) -> Result<String, String> {
+        Ok(self.0.into())
+    }
+}
+
 /// Another source that notes which files were asked for: when one of them changes, so do the rows.
 pub(super) struct Noting<'a> {
     source: &'a dyn SecretSource,
@@ -189,9 +213,7 @@ fn fill_in(reference: &str, source: &dyn SecretSource) -> Result<String, ValueFa
     let (found, shown, remedy) = match reference.split_once(':') {
         Some(("env", name)) => {
             let shown = shown("env", name);
-            let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-                && name.bytes().next().is_some_and(|b| !b.is_ascii_digit());
-            if !plain {
+            if !is_variable_name(name) {
                 let why = "is not the name of an environment variable (letters, digits and _)";
                 return Err(ValueFault::new(shown, why, GRAMMAR));
             }
@@ -222,6 +244,12 @@ fn fill_in(reference: &str, source: &dyn SecretSource) -> Result<String, ValueFa
         Ok(secret) => Ok(secret),
         Err(why) => Err(ValueFault::new(shown, why, remedy)),
     }
+}
+
+/// By the rules of shells and of systemd for the names of variables.
+pub(crate) fn is_variable_name(name: &str) -> bool {
+    name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
 }
 
 /// By systemd's rules for the names of credentials.

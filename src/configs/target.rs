@@ -9,7 +9,7 @@ use serde_json::Value;
 use url::{Host, Position, Url};
 
 use super::field::{About, Context, Parsed};
-use super::secrets::{SecretSource, has_reference, resolve};
+use super::secrets::{Same, SecretSource, has_reference, resolve};
 use super::url::{CHARS_MAX, check_for, check_length, show};
 use super::values::{self, ValueFault};
 use crate::probe::dns::Query;
@@ -38,9 +38,9 @@ pub(super) fn parse(value: &Value, about: &About, context: &mut Context<'_>) -> 
     if !has_reference(text) {
         return Ok(of(text, context.allowed)?);
     }
-    let (filled, masked) = (Filled { source: context.secrets, values: RefCell::default() }, Masked);
+    let filled = Filled { source: context.secrets, values: RefCell::default() };
     let whole = resolve(text, &filled, CHARS_MAX)?;
-    let shown = of(&resolve(text, &masked, CHARS_MAX)?, context.allowed)?;
+    let shown = of(&resolve(text, &Same("***"), CHARS_MAX)?, context.allowed)?;
     // What was found is not shown.
     let fault = |why: String, remedy: &str| ValueFault::new("the URL with its references filled in", why, remedy);
     if shown.protocol != Protocol::Http {
@@ -117,23 +117,6 @@ impl SecretSource for Filled<'_> {
 
     fn credential(&self, name: &str) -> Result<String, String> {
         self.noted(self.source.credential(name))
-    }
-}
-
-/// Fills in what is shown.
-struct Masked;
-
-impl SecretSource for Masked {
-    fn env(&self, _: &str) -> Result<String, String> {
-        Ok("***".into())
-    }
-
-    fn file(&self, _: &Path) -> Result<String, String> {
-        Ok("***".into())
-    }
-
-    fn credential(&self, _: &str) -> Result<String, String> {
-        Ok("***".into())
     }
 }
 

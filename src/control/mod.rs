@@ -9,7 +9,6 @@ use std::io;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
-use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 pub mod client;
@@ -18,7 +17,7 @@ pub mod place;
 pub mod protocol;
 pub mod server;
 
-use protocol::{Alerts, Reloaded, Which, Who, Window};
+use protocol::{Answer, Request};
 
 /// The longest request, its line break included.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
@@ -29,25 +28,10 @@ pub const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long a client may take to send its request.
 pub const REQUEST_WITHIN: Duration = Duration::from_secs(5);
 
-/// What a daemon answers. An error is one sentence for the person who asked.
+/// What answers.
 pub trait Daemon {
-    /// Which process this is.
-    fn who(&self) -> LocalBoxFuture<'_, Who>;
-
-    /// The settings in force, as `settings show --json` prints them: secrets are masked.
-    fn settings(&self) -> Value;
-
-    /// Reads the configs again, and waits until they are applied.
-    fn reload(&self) -> LocalBoxFuture<'_, Result<Reloaded, String>>;
-
-    /// Tries to deliver these owed alerts at once; how many there are to try. What comes of it is in the stored records.
-    fn retry(&self, alerts: Alerts) -> LocalBoxFuture<'_, Result<usize, String>>;
-
-    /// Gives this channel up; returns how many alerts it was owed.
-    fn drop_channel(&self, channel: String) -> LocalBoxFuture<'_, Result<usize, String>>;
-
-    /// Opens a maintenance window for these APIs, or closes it; returns how many there are.
-    fn maintenance(&self, of: Which, window: Option<Window>) -> LocalBoxFuture<'_, Result<usize, String>>;
+    /// Does what is asked. An error is one sentence for the person who asked.
+    fn answer(&self, request: Request) -> LocalBoxFuture<'_, Result<Answer, String>>;
 }
 
 /// Reads one line, without its line break. `None` if the other side ends before it has sent a byte.

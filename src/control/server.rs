@@ -8,7 +8,7 @@ use std::time::Duration;
 use api_health_actors::supervisor::LOAD_TIMEOUT;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::listening::{SocketFile, listen};
@@ -30,9 +30,10 @@ const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 /// Listens until it is dropped.
 #[derive(Debug)]
 pub struct Server {
-    /// Owns the listener, and lets go of it at its next turn, when the file has been removed.
-    accepting: JoinHandle<()>,
+    /// The file goes first.
     _file: SocketFile,
+    /// Owns the listener and all connections.
+    _accepting: JoinSet<()>,
 }
 
 impl Server {
@@ -42,14 +43,9 @@ impl Server {
     /// Why it cannot listen, as a sentence about the path.
     pub async fn start(path: &Path, daemon: Rc<dyn Daemon>) -> Result<Self, String> {
         let (listener, file) = listen(path).await?;
-        let accepting = tokio::task::spawn_local(accept_all(listener, daemon));
-        Ok(Self { accepting, _file: file })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.accepting.abort(); // and with it all connections
+        let mut accepting = JoinSet::new();
+        accepting.spawn_local(accept_all(listener, daemon));
+        Ok(Self { _file: file, _accepting: accepting })
     }
 }
 
@@ -107,17 +103,7 @@ async fn serve(mut stream: UnixStream, daemon: Rc<dyn Daemon>) {
 
 async fn answer(daemon: &dyn Daemon, request: Request) -> Answer {
     let within = answer_within(&request);
-    let answer = async {
-        Ok(match request {
-            Request::Who => Answer::Who(daemon.who().await),
-            Request::Settings => Answer::Settings { settings: daemon.settings() },
-            Request::Reload => Answer::Reload(daemon.reload().await?),
-            Request::Retry { alerts } => Answer::Retry { alerts: daemon.retry(alerts).await? },
-            Request::DropChannel { channel } => Answer::DropChannel { alerts: daemon.drop_channel(channel).await? },
-            Request::Maintenance { of, window } => Answer::Maintenance { apis: daemon.maintenance(of, window).await? },
-        })
-    };
-    match timeout(within, answer).await {
+    match timeout(within, daemon.answer(request)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(why)) => Answer::Refused { why },
         Err(_) => Answer::Refused { why: format!("there is no answer after {} s", within.as_secs()) },

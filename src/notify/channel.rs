@@ -7,6 +7,7 @@ use api_health_core::{Method, Secret};
 use serde_json::Value;
 
 use super::kinds;
+use crate::configs::values::ValueFault;
 
 /// One `[[notify.channel]]`, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +71,9 @@ pub struct ChannelKind {
     /// How it is posted to; `None`: it is told in another way.
     pub posting: Option<Posting>,
 }
+
+/// What is wrong with the value of a key: `url`, `template`.
+pub type KeyFault = (&'static str, ValueFault);
 
 /// What a kind must or may be told, as a key of `[[notify.channel]]`.
 #[derive(Debug, PartialEq)]

@@ -328,7 +328,14 @@ const OPSGENIE: Posting = Posting {
     ..CHAT
 };
 
-const fn key(name: &'static str, required: bool, secret: bool, example: &'static str, meaning: &'static str) -> Key {
+/// A key of a kind.
+pub(super) const fn key(
+    name: &'static str,
+    required: bool,
+    secret: bool,
+    example: &'static str,
+    meaning: &'static str,
+) -> Key {
     Key { name, required, secret, example, meaning }
 }
 

@@ -102,7 +102,7 @@ impl PostedNotifier {
 impl Receiver {
     fn new(settings: ChannelSettings) -> Result<Self, String> {
         if let Some(fault) = check::faults(&settings).into_iter().next() {
-            return Err(fault.text(&settings));
+            return Err(check::in_words(&fault, &settings));
         }
         let posting = settings.kind.posting.as_ref().ok_or("this kind is not posted to")?;
         // It was checked.

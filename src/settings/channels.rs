@@ -20,7 +20,7 @@ use crate::configs::values::{ValueFault, bounded, quote};
 use crate::notify::channel::{ChannelKind, ChannelSettings, Key};
 use crate::notify::email;
 use crate::notify::kinds::KINDS;
-use crate::notify::posted::check::{self, ChannelFault};
+use crate::notify::posted::check;
 
 /// The most faults that are told of all channels.
 const FAULTS_MAX: usize = 50;
@@ -114,7 +114,7 @@ impl OneChannel<'_, '_> {
                 self.fault(key, fault);
             }
         }
-        for ChannelFault { key, fault } in check::faults(&channel).into_iter().filter(|_| are_read) {
+        for (key, fault) in check::faults(&channel).into_iter().filter(|_| are_read) {
             self.fault(key, fault);
         }
         named.then_some(channel)

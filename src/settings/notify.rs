@@ -10,7 +10,7 @@ use super::{channels, keys};
 use crate::configs::field::About;
 use crate::configs::values::{self, ValueFault};
 use crate::notify::channel::ChannelSettings;
-use crate::notify::posted::check::{self, ChannelFault};
+use crate::notify::posted::check;
 
 pub(super) fn read(reader: &mut SettingsReader<'_>) -> NotifySettings {
     let digest_above = reader.get(&keys::DIGEST_ABOVE);
@@ -53,7 +53,7 @@ fn webhook(reader: &mut SettingsReader<'_>) -> Option<(ChannelSettings, Option<I
     let secret = reader.optional(&keys::WEBHOOK_SECRET);
     let timeout = reader.get(&keys::WEBHOOK_TIMEOUT);
     let webhook = ChannelSettings::webhook(url?, secret, timeout);
-    for ChannelFault { fault, .. } in check::faults(&webhook).into_iter().filter(|fault| fault.key == "url") {
+    for (_, fault) in check::faults(&webhook).into_iter().filter(|(key, _)| *key == "url") {
         reader.fault(keys::WEBHOOK_URL.name, &reader.origin(&keys::WEBHOOK_URL), fault);
     }
     let section = [("url", &keys::WEBHOOK_URL), ("secret", &keys::WEBHOOK_SECRET)];

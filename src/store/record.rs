@@ -81,7 +81,7 @@ pub(crate) struct StateRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     last_checked_at: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_verdict: Option<VerdictWord>,
+    last_verdict: Option<StoredVerdict>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_latency_ms: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -146,12 +146,20 @@ enum TowardWord {
     Up,
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Serialize, Deserialize)]
+struct StoredVerdict(#[serde(with = "VerdictWord")] Verdict);
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Verdict", rename_all = "snake_case")]
 enum VerdictWord {
     Pass,
     Fail,
     Inconclusive,
+}
+
+/// Such a number is left out.
+fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
 }
 
 /// A time as text. Beyond the years that RFC 3339 can name it is the number of milliseconds, in words.
@@ -203,7 +211,7 @@ impl<'a> From<&'a ApiState> for StateRecord<'a> {
             status: state.status,
             since: state.since.map(Time),
             last_checked_at: last.map(|l| Time(l.at)),
-            last_verdict: last.map(|l| l.verdict.into()),
+            last_verdict: last.map(|l| StoredVerdict(l.verdict)),
             last_latency_ms: last.and_then(|l| l.latency_ms),
             last_status_code: last.and_then(|l| l.status_code),
             last_error: last.and_then(|l| l.error.as_deref()).map(Cow::Borrowed),
@@ -229,26 +237,6 @@ impl<'a> From<&'a ApiState> for StateRecord<'a> {
     }
 }
 
-impl From<Verdict> for VerdictWord {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Pass => Self::Pass,
-            Verdict::Fail => Self::Fail,
-            Verdict::Inconclusive => Self::Inconclusive,
-        }
-    }
-}
-
-impl From<VerdictWord> for Verdict {
-    fn from(word: VerdictWord) -> Self {
-        match word {
-            VerdictWord::Pass => Self::Pass,
-            VerdictWord::Fail => Self::Fail,
-            VerdictWord::Inconclusive => Self::Inconclusive,
-        }
-    }
-}
-
 /// Why a record cannot be read, in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable {
@@ -264,6 +252,13 @@ impl From<String> for Unreadable {
 }
 
 impl Unreadable {
+    /// A newer version than one that reads `known` wrote it.
+    fn newer(schema: u64, known: u32) -> Self {
+        let why =
+            format!("it was written by a newer version of this program (schema {schema}, this one reads {known})");
+        Self { why, is_newer: true }
+    }
+
     /// The same for the port: it is the record of `api_id`.
     pub(crate) fn of(self, api_id: String) -> UnreadableState {
         UnreadableState { api_id, why: self.why, is_newer: self.is_newer }
@@ -316,12 +311,7 @@ fn check(
         Err(_) => head().map(|head| head.schema),
     };
     match schema {
-        Some(schema) if schema > u64::from(SCHEMA_OF_HOLDS) => Err(Unreadable {
-            why: format!(
-                "it was written by a newer version of this program (schema {schema}, this one reads {SCHEMA_OF_HOLDS})"
-            ),
-            is_newer: true,
-        }),
+        Some(schema) if schema > u64::from(SCHEMA_OF_HOLDS) => Err(Unreadable::newer(schema, SCHEMA_OF_HOLDS)),
         Some(0) => Err("there is no schema 0".to_owned().into()),
         _ => Ok(into_state(read?)?),
     }
@@ -332,7 +322,7 @@ fn into_state(record: StateRecord<'static>) -> Result<ApiState, String> {
     let last_probe = match (record.last_checked_at, record.last_verdict) {
         (Some(at), Some(verdict)) => Some(LastProbe {
             at: at.0,
-            verdict: verdict.into(),
+            verdict: verdict.0,
             latency_ms: record.last_latency_ms,
             status_code: record.last_status_code,
             error: record.last_error.map(Cow::into_owned),

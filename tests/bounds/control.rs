@@ -6,13 +6,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use api_health::control::client::{ControlError, ask};
-use api_health::control::protocol::{
-    Alerts, Answer, Reloaded, Request, Which, Who, Window, read_answer, write_request,
-};
+use api_health::control::protocol::{Alerts, Answer, Request, Who, read_answer, write_request};
 use api_health::control::server::Server;
 use api_health::control::{ANSWER_BYTES_MAX, Daemon, REQUEST_BYTES_MAX};
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
-use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -25,38 +22,24 @@ const CONNECTIONS: usize = 8;
 struct Slow;
 
 impl Daemon for Slow {
-    fn who(&self) -> LocalBoxFuture<'_, Who> {
-        let who = Who {
-            pid: 7,
-            version: "1".into(),
-            since: String::new(),
-            instance: String::new(),
-            store: "the store".into(),
-            folder: "/".into(),
-            unstored: None,
+    fn answer(&self, request: Request) -> LocalBoxFuture<'_, Result<Answer, String>> {
+        let answer = match request {
+            Request::Who => Ok(Answer::Who(Who {
+                pid: 7,
+                version: "1".into(),
+                since: String::new(),
+                instance: String::new(),
+                store: "the store".into(),
+                folder: "/".into(),
+                unstored: None,
+            })),
+            Request::Settings => Ok(Answer::Settings { settings: "x".repeat(ANSWER_BYTES_MAX / 2).into() }),
+            Request::Reload => Err("no".into()),
+            Request::Retry { alerts: Alerts::These(ids) } => Ok(Answer::Retry { alerts: ids.len() }),
+            Request::Retry { alerts: Alerts::All } => Err("not all".into()),
+            Request::DropChannel { .. } | Request::Maintenance { .. } => return pending().boxed_local(),
         };
-        ready(who).boxed_local()
-    }
-
-    fn settings(&self) -> Value {
-        "x".repeat(ANSWER_BYTES_MAX / 2).into()
-    }
-
-    fn reload(&self) -> LocalBoxFuture<'_, Result<Reloaded, String>> {
-        ready(Err("no".into())).boxed_local()
-    }
-
-    fn retry(&self, alerts: Alerts) -> LocalBoxFuture<'_, Result<usize, String>> {
-        let Alerts::These(ids) = alerts else { return ready(Err("not all".into())).boxed_local() };
-        ready(Ok(ids.len())).boxed_local()
-    }
-
-    fn drop_channel(&self, _: String) -> LocalBoxFuture<'_, Result<usize, String>> {
-        pending().boxed_local()
-    }
-
-    fn maintenance(&self, _: Which, _: Option<Window>) -> LocalBoxFuture<'_, Result<usize, String>> {
-        pending().boxed_local()
+        ready(answer).boxed_local()
     }
 }
 

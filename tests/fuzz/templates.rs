@@ -125,8 +125,8 @@ proptest! {
         let started = Instant::now();
         for settings in channels(&format!("https://h.test/{SECRET}")).into_iter().step_by(5) {
             let settings = ChannelSettings { template: Some(source.clone()), ..settings };
-            for fault in check::faults(&settings) {
-                let fault = fault.fault.at("notify.channel.template").to_string();
+            for (_, fault) in check::faults(&settings) {
+                let fault = fault.at("notify.channel.template").to_string();
                 is_clear(&fault, 1_000).map_err(TestCaseError::fail)?;
             }
         }

@@ -27,7 +27,7 @@ pub(super) async fn run(app: &App, command: &AlertsCommand, out: &Out) -> Result
     match command {
         AlertsCommand::List { channel, json } => list::run(app, channel.as_deref(), *json, out).await,
         AlertsCommand::Retry { alert_ids, channel, json } => {
-            retry::run(app, &retry::Asked { alert_ids, channel: channel.as_deref() }, *json, out).await
+            retry::run(app, alert_ids, channel.as_deref(), *json, out).await
         }
         AlertsCommand::Drop { channel, json } => drop::run(app, channel, *json, out).await,
         AlertsCommand::Test { channel } => test::run(app, channel.as_deref(), out).await,

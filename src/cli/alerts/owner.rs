@@ -147,10 +147,7 @@ impl Owner {
 
     /// How long it may take until all owners have heard what is asked of them.
     pub(super) fn hears_within(&self) -> Duration {
-        match self {
-            Self::Daemon(_) | Self::Here(_) => Duration::ZERO,
-            Self::Workers { workers, .. } => workers.see_within(),
-        }
+        if let Self::Workers { workers, .. } = self { workers.see_within() } else { Duration::ZERO }
     }
 
     /// Says which owners seem to be dead, where nothing came of what was asked of them.
@@ -158,10 +155,7 @@ impl Owner {
     /// # Errors
     /// The store does not answer.
     pub(super) async fn note_silent(&self, app: &App) -> Result<(), AppError> {
-        match self {
-            Self::Daemon(_) | Self::Here(_) => Ok(()),
-            Self::Workers { workers, .. } => workers.note_silent(app).await,
-        }
+        if let Self::Workers { workers, .. } = self { workers.note_silent(app).await } else { Ok(()) }
     }
 
     /// Ends what was begun for this command. Everything is stored then.

@@ -34,22 +34,22 @@ struct Wanted {
     result: Option<Result<(), String>>,
 }
 
-/// What is to be tried: everything, where neither is given.
-pub(super) struct Asked<'a> {
-    pub(super) alert_ids: &'a [String],
-    pub(super) channel: Option<&'a str>,
-}
-
-/// `alerts retry`.
+/// `alerts retry`: of everything, where neither ids nor a channel are given.
 ///
 /// # Errors
 /// A store or a channel that is not there, and an id of which nothing is owed.
-pub(super) async fn run(app: &App, asked: &Asked<'_>, as_json: bool, out: &Out) -> Result<Exit, AppError> {
+pub(super) async fn run(
+    app: &App,
+    alert_ids: &[String],
+    channel: Option<&str>,
+    as_json: bool,
+    out: &Out,
+) -> Result<Exit, AppError> {
     let LoadedStates { states, unreadable, .. } = stored::load_states(app).await?;
-    check_ids(app, asked.alert_ids, &states)?;
-    let mut wanted = wanted(app, asked.alert_ids, &states);
-    let mut alert_ids = asked.alert_ids.to_vec();
-    if let Some(channel) = asked.channel {
+    check_ids(app, alert_ids, &states)?;
+    let mut wanted = wanted(app, alert_ids, &states);
+    let mut alert_ids = alert_ids.to_vec();
+    if let Some(channel) = channel {
         wanted.retain(|wanted| wanted.channel == channel);
         alert_ids = wanted.iter().map(|wanted| wanted.alert.alert_id.clone()).collect();
     }

@@ -7,12 +7,12 @@ use std::process::Command;
 use api_health_core::ConfigFault;
 use serde_json::{Map, Value};
 
-use super::{changed, set, write};
+use super::{set, write};
 use crate::app::{App, AppError};
 use crate::cli::out::{Out, note};
 use crate::configs::fields::API_ID;
 use crate::configs::file;
-use crate::configs::raw::{RawRow, RowTable};
+use crate::configs::raw::RawRow;
 use crate::configs::values::ValueFault;
 use crate::environment;
 use crate::exit::Exit;
@@ -35,22 +35,8 @@ pub(super) async fn edit(
         out.print(&format!("{api_id} is as it was\n"))?;
         return Ok(Exit::Ok);
     };
-    store(app, &*table, api_id, fields, out).await
-}
-
-async fn store(
-    app: &App,
-    table: &dyn RowTable,
-    api_id: &str,
-    fields: Map<String, Value>,
-    out: &Out,
-) -> Result<Exit, AppError> {
     let config = write::check(app, &fields, &table.name(), Vec::new())?;
-    table.put(fields).await?;
-    out.print(&format!("changed {api_id} in {}\n{}", table.name(), write::promise(&config)))?;
-    changed::announce(app, std::iter::once(api_id)).await;
-    write::note_if_shadowed(app, api_id);
-    Ok(Exit::Ok)
+    write::put(app, &*table, fields, &config, &format!("changed {api_id} in"), out).await
 }
 
 fn by_flags(app: &App, row: &RawRow, set: &[String], unset: &[String]) -> Result<Option<Map<String, Value>>, AppError> {

@@ -12,6 +12,7 @@ use super::changed;
 use super::unset_secrets::Unset;
 use super::write::note_if_not_read;
 use crate::app::{App, AppError};
+use crate::cli::args::ImportArgs;
 use crate::cli::out::{Out, note};
 use crate::configs::file;
 use crate::configs::raw::RawRow;
@@ -23,58 +24,48 @@ use plan::ImportPlan;
 /// What standard input is called.
 const STANDARD_INPUT: &str = "standard input";
 
-/// How it is to be done.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Mode {
-    /// Nothing is written.
-    pub(super) dry_run: bool,
-    /// Nobody is asked.
-    pub(super) yes: bool,
-    /// What the file lacks is removed.
-    pub(super) prune: bool,
-}
-
 /// `apis import FILE`.
-pub(super) async fn import(app: &App, path: &Path, mode: Mode, out: &Out) -> Result<Exit, AppError> {
-    input_is_free(path, mode)?;
+pub(super) async fn import(app: &App, args: &ImportArgs, out: &Out) -> Result<Exit, AppError> {
+    let path = only(&args.files)?;
+    input_is_free(path, args)?;
     let rows = read(path)?;
     let (rules, unset) = Unset::rules(app);
     let checked = rules.check_all(&rows);
     if !checked.refused.is_empty() {
         return Err(AppError::Configuration(checked.refused.into_iter().flat_map(|row| row.faults).collect()));
     }
-    if mode.prune && rows.is_empty() {
+    if args.prune && rows.is_empty() {
         return Err(no_rows(path));
     }
     unset.report();
-    carry_out(app, rows, mode, out).await
+    carry_out(app, rows, args, out).await
 }
 
 /// The answer cannot come from where the rows come from.
-fn input_is_free(path: &Path, mode: Mode) -> Result<(), AppError> {
-    if is_standard_input(path) && !mode.yes && !mode.dry_run {
+fn input_is_free(path: &Path, args: &ImportArgs) -> Result<(), AppError> {
+    if is_standard_input(path) && !args.yes && !args.dry_run {
         return Err(cannot_ask("cannot be answered: standard input holds the rows"));
     }
     Ok(())
 }
 
 /// The plan, the question and the writing, of rows that are good.
-async fn carry_out(app: &App, rows: Vec<RawRow>, mode: Mode, out: &Out) -> Result<Exit, AppError> {
+async fn carry_out(app: &App, rows: Vec<RawRow>, args: &ImportArgs, out: &Out) -> Result<Exit, AppError> {
     // A table that is not there yet has no rows; it is made when something is written.
     let there = if app.store_exists() { app.open_table().await?.rows().await? } else { Vec::new() };
-    let plan = ImportPlan::new(rows, &there, mode.prune);
-    plan.print(out, !mode.dry_run)?;
+    let plan = ImportPlan::new(rows, &there, args.prune);
+    plan.print(out, !args.dry_run)?;
     let name = app.table_name();
     if plan.is_empty() {
         out.print(&format!("{name}: nothing to do; {}\n", plan.untouched()))?;
         return Ok(Exit::Ok);
     }
     out.print(&format!("{name}: {}; {}\n", plan.changes_in_words(), plan.untouched()))?;
-    if mode.dry_run {
+    if args.dry_run {
         out.print("a dry run: nothing was written\n")?;
         return Ok(Exit::Ok);
     }
-    if !mode.yes && !agreed(&plan, &name)? {
+    if !args.yes && !agreed(&plan, &name)? {
         note("nothing was written");
         return Ok(Exit::Unfinished);
     }
@@ -87,7 +78,7 @@ async fn carry_out(app: &App, rows: Vec<RawRow>, mode: Mode, out: &Out) -> Resul
 }
 
 /// The one file; several are those of another program.
-pub(super) fn only(files: &[PathBuf]) -> Result<&Path, AppError> {
+fn only(files: &[PathBuf]) -> Result<&Path, AppError> {
     match files {
         [file] => Ok(file),
         _ => {
@@ -149,8 +140,8 @@ fn cannot_ask(why: &str) -> AppError {
 }
 
 /// Anything but a yes is a no, the end of the input too.
-fn ask(request_fingerprint: &str) -> bool {
-    let _ = write!(std::io::stderr(), "{request_fingerprint}");
+fn ask(question: &str) -> bool {
+    let _ = write!(std::io::stderr(), "{question}");
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer).unwrap_or(0);
     if read == 0 {

@@ -13,71 +13,42 @@ const SCHEMES: [&str; 4] = ["Bearer", "Basic", "Digest", "Token"];
 
 /// A row as it may be shown, and whether anything was masked.
 pub(super) fn row(fields: &Map<String, Value>) -> (Map<String, Value>, bool) {
-    let mut masked = false;
-    let shown = fields.iter().map(|(name, value)| (name.clone(), field_of(name, value, &mut masked))).collect();
-    (shown, masked)
+    let shown: Map<_, _> = fields.iter().map(|(name, value)| (name.clone(), field(name, value))).collect();
+    let is_masked = shown != *fields;
+    (shown, is_masked)
 }
 
 /// One field of a row as it may be shown.
 pub(super) fn field(name: &str, value: &Value) -> Value {
-    field_of(name, value, &mut false)
+    let is_url = name == URL.name || name == PROXY.name;
+    match value {
+        Value::Object(table) if name == HEADERS.name => table.iter().map(|(name, value)| header(name, value)).collect(),
+        // Before an @ a user name and password may stand.
+        Value::String(text) if is_url && !text.contains('@') => value.clone(),
+        _ if is_url || name == HEADERS.name || name == BODY.name => deep(value),
+        _ if FIELDS.iter().any(|field| field.name == name) => value.clone(),
+        // Not a field: it may be a header that was written in the wrong place.
+        _ => deep(value),
+    }
 }
 
 /// One header's name and value as they may be shown.
 pub(super) fn header(name: &str, value: &Value) -> (String, Value) {
-    header_of(name, value, &mut false)
-}
-
-fn field_of(name: &str, value: &Value, masked: &mut bool) -> Value {
-    match name {
-        n if n == HEADERS.name => headers(value, masked),
-        n if n == BODY.name => deep(value, masked),
-        n if n == URL.name || n == PROXY.name => url(value, masked),
-        n if FIELDS.iter().any(|field| field.name == n) => value.clone(),
-        // Not a field: it may be a header that was written in the wrong place.
-        _ => deep(value, masked),
-    }
-}
-
-fn headers(value: &Value, masked: &mut bool) -> Value {
-    let Value::Object(table) = value else { return deep(value, masked) };
-    Value::Object(table.iter().map(|(name, value)| header_of(name, value, masked)).collect())
-}
-
-fn header_of(name: &str, value: &Value, masked: &mut bool) -> (String, Value) {
     // A name with more in it than a name's characters may hold the value as well, by mistake.
-    let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)));
-    let name = match end {
-        Some(end) => {
-            *masked = true;
-            format!("{}{MASK}", &name[..end])
-        }
+    let name = match name.find(|c: char| !(c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))) {
+        Some(end) => format!("{}{MASK}", &name[..end]),
         None => name.to_owned(),
     };
-    (name, deep(value, masked))
-}
-
-fn url(value: &Value, masked: &mut bool) -> Value {
-    match value {
-        Value::String(text) if !text.contains('@') => value.clone(),
-        _ => deep(value, masked), // a user name and password may stand there
-    }
+    (name, deep(value))
 }
 
 /// Masks every text inside, and numbers too.
-fn deep(value: &Value, masked: &mut bool) -> Value {
+fn deep(value: &Value) -> Value {
     match value {
-        Value::String(text) => {
-            let shown = text_of(text);
-            *masked |= shown != *text;
-            Value::String(shown)
-        }
-        Value::Array(list) => Value::Array(list.iter().map(|item| deep(item, masked)).collect()),
-        Value::Object(table) => Value::Object(table.iter().map(|(k, v)| (k.clone(), deep(v, masked))).collect()),
-        Value::Number(_) => {
-            *masked = true;
-            Value::String(MASK.into())
-        }
+        Value::String(text) => Value::String(text_of(text)),
+        Value::Array(list) => Value::Array(list.iter().map(deep).collect()),
+        Value::Object(table) => Value::Object(table.iter().map(|(k, v)| (k.clone(), deep(v))).collect()),
+        Value::Number(_) => Value::String(MASK.into()),
         Value::Bool(_) | Value::Null => value.clone(),
     }
 }

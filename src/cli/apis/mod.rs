@@ -12,7 +12,7 @@ mod unset_secrets;
 mod validate;
 mod write;
 
-pub(super) use unset_secrets::{AnySecret, Unset};
+pub(super) use unset_secrets::Unset;
 
 use super::args::ApisCommand;
 use super::out::Out;
@@ -30,13 +30,10 @@ pub(super) async fn run(app: &App, command: &ApisCommand, out: &Out) -> Result<E
         ApisCommand::Show { api_id, json } => show::show(app, api_id, *json, out).await,
         ApisCommand::Edit { api_id, set, unset } => edit::edit(app, api_id, set, unset, out).await,
         ApisCommand::Rm { api_id } => write::rm(app, api_id, out).await,
-        ApisCommand::Import(args) => {
-            let mode = import::Mode { dry_run: args.dry_run, yes: args.yes, prune: args.prune };
-            match args.from {
-                Some(_) => import::import_from(app, args, mode, out).await,
-                None => import::import(app, import::only(&args.files)?, mode, out).await,
-            }
-        }
+        ApisCommand::Import(args) => match args.from {
+            Some(source) => import::import_from(app, source, args, out).await,
+            None => import::import(app, args, out).await,
+        },
         ApisCommand::Export { to } => export::export(app, *to, out).await,
         ApisCommand::Schema => Err(AppError::Internal("a command that needs no settings came too late".into())),
         ApisCommand::Validate { file } => validate::validate(app, file.as_deref(), out).await,

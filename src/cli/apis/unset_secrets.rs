@@ -7,11 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::app::App;
 use crate::cli::out::note;
-use crate::configs::secrets::{SecretSource, SystemSecrets};
+use crate::configs::secrets::{STAND_IN, SecretSource, SystemSecrets};
 use crate::configs::validate::RowRules;
-
-/// Stands where a secret cannot be read, and is good as a header's value.
-const STAND_IN: &str = "x";
 
 /// Fills in what it can, and remembers what it could not.
 #[derive(Default)]
@@ -32,47 +29,27 @@ impl Unset {
         }
     }
 
-    fn missing(&self, reference: String) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(reference);
-        STAND_IN.into()
+    fn or_stand_in(&self, found: Result<String, String>, reference: impl FnOnce() -> String) -> Result<String, String> {
+        Ok(found.ok().filter(|text| !text.is_empty()).unwrap_or_else(|| {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(reference());
+            STAND_IN.into()
+        }))
     }
 }
 
 impl SecretSource for Unset {
     fn env(&self, name: &str) -> Result<String, String> {
-        let found = SystemSecrets.env(name).ok().filter(|value| !value.is_empty());
-        Ok(found.unwrap_or_else(|| self.missing(format!("${{env:{name}}}"))))
+        self.or_stand_in(SystemSecrets.env(name), || format!("${{env:{name}}}"))
     }
 
     fn file(&self, path: &Path) -> Result<String, String> {
-        let found = SystemSecrets.file(path).ok().filter(|text| !text.is_empty());
-        Ok(found.unwrap_or_else(|| self.missing(format!("${{file:{}}}", path.display().to_string().escape_debug()))))
+        self.or_stand_in(SystemSecrets.file(path), || {
+            format!("${{file:{}}}", path.display().to_string().escape_debug())
+        })
     }
 
     fn credential(&self, name: &str) -> Result<String, String> {
-        let found = SystemSecrets.credential(name).ok().filter(|text| !text.is_empty());
-        Ok(found.unwrap_or_else(|| self.missing(format!("${{credential:{}}}", name.escape_debug()))))
-    }
-
-    fn is_stand_in(&self, text: &str) -> bool {
-        text.trim() == STAND_IN
-    }
-}
-
-/// Any reference filled in with the same stand-in, for commands to which secrets do not matter.
-pub(in crate::cli) struct AnySecret;
-
-impl SecretSource for AnySecret {
-    fn env(&self, _: &str) -> Result<String, String> {
-        Ok(STAND_IN.into())
-    }
-
-    fn file(&self, _: &Path) -> Result<String, String> {
-        Ok(STAND_IN.into())
-    }
-
-    fn credential(&self, _: &str) -> Result<String, String> {
-        Ok(STAND_IN.into())
+        self.or_stand_in(SystemSecrets.credential(name), || format!("${{credential:{}}}", name.escape_debug()))
     }
 
     fn is_stand_in(&self, text: &str) -> bool {

@@ -57,27 +57,28 @@ fn remark(name: &str, good: &[Arc<ApiConfig>]) {
         }
     }
     for (remark, apis) in apis_of {
-        let first = apis.first().map_or("", |config| config.api_id.as_str());
-        let more = match apis.len() {
-            0 | 1 => String::new(),
-            n => format!(" and {} more", n - 1),
-        };
-        note(&format!("note: {name}, api {first}{more}: the schedule {remark}"));
+        note(&format!("note: {name}, api {}: the schedule {remark}", first_of(&apis)));
     }
 }
 
 /// Says which APIs have tags that no channel asks for.
 fn remark_unserved(routes: &Routes, name: &str, good: &[Arc<ApiConfig>]) {
-    let mut unserved = good.iter().filter(|config| !routes.serves(&config.tags));
-    if let Some(first) = unserved.next() {
-        let more = match unserved.count() {
-            0 => String::new(),
-            n => format!(" and {n} more"),
-        };
+    let unserved: Vec<&ApiConfig> =
+        good.iter().map(AsRef::as_ref).filter(|config: &&ApiConfig| !routes.serves(&config.tags)).collect();
+    if !unserved.is_empty() {
         note(&format!(
-            "note: {name}, api {}{more}: no channel asks for its tags, so its alerts go to all channels (tags below [[notify.channel]])",
-            first.api_id
+            "note: {name}, api {}: no channel asks for its tags, so its alerts go to all channels (tags below [[notify.channel]])",
+            first_of(&unserved)
         ));
+    }
+}
+
+/// `shop and 3 more`.
+fn first_of(apis: &[&ApiConfig]) -> String {
+    let first = apis.first().map_or("", |config| config.api_id.as_str());
+    match apis.len() {
+        0 | 1 => first.to_owned(),
+        n => format!("{first} and {} more", n - 1),
     }
 }
 

@@ -43,10 +43,22 @@ pub(super) async fn add(app: &App, args: &AddArgs, out: &Out) -> Result<Exit, Ap
         let remedy = format!("another one with --id, or change that row: api-health apis edit {api_id} --set …");
         return Err(AppError::Configuration(vec![ValueFault::new(what, why, remedy).at(COMMAND_LINE)]));
     }
+    put(app, &*table, fields, &config, &format!("added {api_id} to"), out).await
+}
+
+/// Writes a row that was checked, and says what was agreed to.
+pub(super) async fn put(
+    app: &App,
+    table: &dyn RowTable,
+    fields: Map<String, Value>,
+    config: &ApiConfig,
+    done: &str,
+    out: &Out,
+) -> Result<Exit, AppError> {
     table.put(fields).await?;
-    out.print(&format!("added {} to {}\n{}", api_id, table.name(), promise(&config)))?;
-    changed::announce(app, std::iter::once(api_id.as_str())).await;
-    note_if_shadowed(app, &api_id);
+    out.print(&format!("{done} {}\n{}", table.name(), promise(config)))?;
+    changed::announce(app, std::iter::once(config.api_id.as_str())).await;
+    note_if_shadowed(app, config.api_id.as_str());
     Ok(Exit::Ok)
 }
 
@@ -111,7 +123,7 @@ pub(super) fn check(
 }
 
 /// What was agreed to, in a sentence: when it is asked, and how soon an outage is told.
-pub(super) fn promise(config: &ApiConfig) -> String {
+fn promise(config: &ApiConfig) -> String {
     if !config.enabled {
         return format!("  {}: disabled, so it is not probed\n", text::line(&config.url));
     }
@@ -120,7 +132,7 @@ pub(super) fn promise(config: &ApiConfig) -> String {
 }
 
 /// A row of the same id in the file wins over the table's.
-pub(super) fn note_if_shadowed(app: &App, api_id: &str) {
+fn note_if_shadowed(app: &App, api_id: &str) {
     let (rows, _) = files::rows_of(&app.settings.apis.files);
     if let Some(row) = rows.iter().find(|row| row.api_id() == Some(api_id)) {
         note(&format!("note: {} has a row {api_id} as well, which wins over the table's", row.location));

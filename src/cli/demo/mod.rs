@@ -154,11 +154,11 @@ fn world(
     let text = Text::default();
     let terminal = TerminalNotifier::new(text.clone(), "demo".into(), out.colour, Arc::clone(clock))
         .map_err(|error| AppError::Internal(format!("no thread for the terminal: {error}")))?;
-    let notifier = SeenNotifier::new(terminal, text, events.clone());
+    let notifier = SeenNotifier { inner: terminal, text, events: events.clone() };
     Ok(World {
-        probe: Arc::new(SeenProbe::new(probe, events.clone())),
+        probe: Arc::new(SeenProbe { inner: probe, events: events.clone() }),
         witnesses: Arc::new(api_health_actors::ports::NoWitnesses),
-        store: Arc::new(SeenStore::new(SqliteStateStore::open(file)?, events.clone())),
+        store: Arc::new(SeenStore { inner: SqliteStateStore::open(file)?, events: events.clone() }),
         history: Some(Arc::new(SqliteHistoryStore::open(file, Arc::clone(clock))?)),
         store_name: file.name(),
         instance: "demo".into(),

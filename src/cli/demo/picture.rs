@@ -17,10 +17,13 @@ const TICK: usize = 12;
 /// What happened when, since the story began.
 #[derive(Default)]
 pub(super) struct Picture {
-    api: Vec<(Duration, bool)>,
-    probes: Vec<(Duration, bool)>,
-    status: Vec<(Duration, Status, bool)>,
-    told: Vec<(Duration, AlertKind)>,
+    /// Whether the API was well from then on.
+    pub(super) api: Vec<(Duration, bool)>,
+    /// Whether a probe passed.
+    pub(super) probes: Vec<(Duration, bool)>,
+    /// What the API counted as from then on, and whether it was suspect.
+    pub(super) status: Vec<(Duration, Status, bool)>,
+    pub(super) told: Vec<(Duration, AlertKind)>,
 }
 
 /// The signs of one alphabet.
@@ -38,22 +41,6 @@ const UNICODE: Signs = Signs { well: "█", ill: "▁", doubt: "▄", pass: "•
 const ASCII: Signs = Signs { well: "#", ill: "_", doubt: "~", pass: "o", fail: "x", down: "D", up: "U" };
 
 impl Picture {
-    pub(super) fn api(&mut self, at: Duration, healthy: bool) {
-        self.api.push((at, healthy));
-    }
-
-    pub(super) fn probe(&mut self, at: Duration, pass: bool) {
-        self.probes.push((at, pass));
-    }
-
-    pub(super) fn status(&mut self, at: Duration, status: Status, suspect: bool) {
-        self.status.push((at, status, suspect));
-    }
-
-    pub(super) fn told(&mut self, at: Duration, kind: AlertKind) {
-        self.told.push((at, kind));
-    }
-
     /// The rows and the axis, from the beginning to `whole`.
     pub(super) fn render(&self, whole: Duration, out: &Out) -> String {
         let signs = if out.unicode { UNICODE } else { ASCII };

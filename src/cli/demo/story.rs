@@ -66,7 +66,7 @@ impl<'a> Story<'a> {
     pub(super) fn api_changes(&mut self, healthy: bool) -> Result<(), AppError> {
         let now = Instant::now();
         let at = self.picture_time(now);
-        self.picture.api(at, healthy);
+        self.picture.api.push((at, healthy));
         let words = if healthy {
             self.back_at = Some(now);
             self.out.paint(GOOD, "comes back: it answers 200 again")
@@ -88,7 +88,7 @@ impl<'a> Story<'a> {
 
     fn probed(&mut self, at: Instant, outcome: &Outcome, took: Duration) -> Result<(), AppError> {
         self.probes += 1;
-        self.picture.probe(self.picture_time(at), outcome.verdict == Verdict::Pass);
+        self.picture.probes.push((self.picture_time(at), outcome.verdict == Verdict::Pass));
         let (good, bad) = if self.out.unicode { ("✓", "✗") } else { ("ok", "!!") };
         let words = match (outcome.verdict, outcome.status_code) {
             (Verdict::Pass, Some(status)) => {
@@ -106,7 +106,7 @@ impl<'a> Story<'a> {
     /// Says what of a stored state is new.
     fn stored(&mut self, at: Instant, state: &ApiState) -> Result<(), AppError> {
         let before = std::mem::replace(&mut self.state, state.clone());
-        self.picture.status(self.picture_time(at), state.status, state.is_suspect());
+        self.picture.status.push((self.picture_time(at), state.status, state.is_suspect()));
         if before.status != state.status {
             let (style, words) = match (before.status, state.status) {
                 (Status::Unknown, Status::Up) => (PLAIN, "up: the first answer; nothing to tell"),
@@ -135,7 +135,7 @@ impl<'a> Story<'a> {
 
     fn told(&mut self, at: Instant, kind: AlertKind, alert: &str) -> Result<(), AppError> {
         self.told.push((at, kind));
-        self.picture.told(self.picture_time(at), kind);
+        self.picture.told.push((self.picture_time(at), kind));
         self.line(at, "ALERT", &self.out.paint(STRONG, "this is what you would get:"))?;
         let bar = if self.out.unicode { "┃" } else { "|" };
         let mut block = String::from("\n");

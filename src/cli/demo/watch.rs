@@ -40,14 +40,8 @@ fn say(events: &Events, event: Event) {
 }
 
 pub(super) struct SeenProbe {
-    inner: HttpProbe,
-    events: Events,
-}
-
-impl SeenProbe {
-    pub(super) fn new(inner: HttpProbe, events: Events) -> Self {
-        Self { inner, events }
-    }
+    pub(super) inner: HttpProbe,
+    pub(super) events: Events,
 }
 
 impl Probe for SeenProbe {
@@ -66,14 +60,8 @@ impl Probe for SeenProbe {
 }
 
 pub(super) struct SeenStore {
-    inner: SqliteStateStore,
-    events: Events,
-}
-
-impl SeenStore {
-    pub(super) fn new(inner: SqliteStateStore, events: Events) -> Self {
-        Self { inner, events }
-    }
+    pub(super) inner: SqliteStateStore,
+    pub(super) events: Events,
 }
 
 impl StateStore for SeenStore {
@@ -138,15 +126,9 @@ impl Write for Text {
 }
 
 pub(super) struct SeenNotifier {
-    inner: TerminalNotifier,
-    text: Text,
-    events: Events,
-}
-
-impl SeenNotifier {
-    pub(super) fn new(inner: TerminalNotifier, text: Text, events: Events) -> Self {
-        Self { inner, text, events }
-    }
+    pub(super) inner: TerminalNotifier,
+    pub(super) text: Text,
+    pub(super) events: Events,
 }
 
 impl Notifier for SeenNotifier {

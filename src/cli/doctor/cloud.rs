@@ -6,66 +6,46 @@ mod identity;
 mod tables;
 mod topic;
 
-use aws_config::SdkConfig;
-
-use super::Task;
 use super::report::Finding;
+use super::{Task, task};
 use crate::app::App;
 use crate::aws;
 use crate::cli::checks::Check;
-use crate::settings::{LoadedSettings, Settings, SnsSettings, StoreKind};
+use crate::settings::{LoadedSettings, Settings, StoreKind};
 use tables::Table;
 use topic::Topic;
 
-/// How AWS is spoken to, where the settings need it.
-#[derive(Default)]
-pub(super) struct Cloud {
-    tables: Option<SdkConfig>,
-    /// Each topic, and what it is asked with, in its region.
-    topics: Vec<(SnsSettings, SdkConfig)>,
-}
-
-impl Cloud {
-    /// Looks for region and credentials, which takes [`aws::PREFLIGHT_MAX`] at most.
-    pub(super) async fn find(loaded: &LoadedSettings, app: &App) -> (Self, Vec<Finding>) {
-        let Settings { store, notify, .. } = &loaded.settings;
-        let uses_tables = store.kind == StoreKind::Dynamodb;
-        let topics = notify.topics();
-        if !uses_tables && topics.is_empty() {
-            return (Self::default(), Vec::new());
-        }
-        let (config, findings) = identity::examine(loaded, app.clock.now()).await;
-        let mut asked = Vec::new();
-        for sns in topics {
-            let config = aws::load(Some(sns.region().to_owned()), &loaded.settings.proxies).await;
-            asked.push((sns, config));
-        }
-        (Self { tables: uses_tables.then_some(config), topics: asked }, findings)
+/// Looks for region and credentials, which takes [`aws::PREFLIGHT_MAX`] at most; and every other check of AWS that fits the settings,
+/// each after those that it needs.
+pub(super) async fn examine<'a>(loaded: &LoadedSettings, app: &'a App) -> (Vec<Finding>, Vec<Task<'a>>) {
+    let Settings { store, notify, apis, history, proxies, .. } = &app.settings;
+    let (uses_tables, topics) = (store.kind == StoreKind::Dynamodb, notify.topics());
+    if !uses_tables && topics.is_empty() {
+        return Default::default();
     }
-
-    /// Every check of AWS that fits the settings, each after those that it needs.
-    pub(super) fn tasks<'a>(&'a self, app: &'a App) -> Vec<Task<'a>> {
-        let Settings { store, notify, apis, history, .. } = &app.settings;
-        let mut tasks = Vec::new();
-        let sns = self.topics.first().map(|(_, config)| config);
-        if self.tables.is_some() || sns.is_some() {
-            tasks.push(Task::new(Check::Clock, endpoints::examine(app, self.tables.as_ref(), sns)));
-        }
-        let of_tables = [
-            (Check::ConfigsTable, &store.config_table, apis.from_store),
-            (Check::StatesTable, &store.state_table, true),
-            (Check::StatesWrite, &store.state_table, true),
-            (Check::HistoryTable, &history.table, history.enabled),
-        ];
-        if let Some(config) = &self.tables {
-            let used = of_tables.into_iter().filter(|(.., is_used)| *is_used);
-            tasks.extend(used.map(|(check, name, _)| Task::new(check, Table::new(config, check, name).examine())));
-        }
-        for (sns, config) in &self.topics {
-            let of_topic = [Check::Topic, Check::Subscriptions, Check::Publish];
-            let has_others = notify.webhook.is_some();
-            tasks.extend(of_topic.map(|check| Task::new(check, Topic::new(config, check, sns).examine(has_others))));
-        }
-        tasks
+    let (config, identity) = identity::examine(loaded, app.clock.now()).await;
+    let (mut of_topics, mut sns) = (Vec::new(), None);
+    for topic in topics {
+        let config = aws::load(Some(topic.region().to_owned()), proxies).await;
+        let topic = Topic::new(&config, topic);
+        of_topics.push(task(Check::Topic, topic.clone().attributes()));
+        of_topics.push(task(Check::Subscriptions, topic.clone().subscriptions(notify.webhook.is_some())));
+        of_topics.push(task(Check::Publish, topic.pretend_to_publish()));
+        sns.get_or_insert(config);
     }
+    let dynamodb = uses_tables.then_some(config);
+    let mut tasks = vec![task(Check::Clock, endpoints::examine(app, dynamodb.clone(), sns))];
+    if let Some(config) = dynamodb {
+        let table = |check, name| Table::new(&config, check, name);
+        if apis.from_store {
+            tasks.push(task(Check::ConfigsTable, table(Check::ConfigsTable, &store.config_table).form()));
+        }
+        tasks.push(task(Check::StatesTable, table(Check::StatesTable, &store.state_table).form()));
+        tasks.push(task(Check::StatesWrite, table(Check::StatesWrite, &store.state_table).writes()));
+        if history.enabled {
+            tasks.push(task(Check::HistoryTable, table(Check::HistoryTable, &history.table).history()));
+        }
+    }
+    tasks.extend(of_topics);
+    (identity, tasks)
 }

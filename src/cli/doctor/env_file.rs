@@ -13,6 +13,7 @@ use std::str::Chars;
 use api_health_core::ConfigFault;
 
 use crate::app::AppError;
+use crate::configs::secrets::is_variable_name;
 
 /// The longest file; the kernel itself takes about 2 MB of environment.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -80,7 +81,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, String>, ConfigFault>
     }
     let text = String::from_utf8(bytes).map_err(|_| fault("the file", "is not UTF-8".into(), "it again as UTF-8"))?;
     if text.contains('\0') {
-        let pairs = text.split('\0').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| is_name(name));
+        let pairs = text.split('\0').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| is_variable_name(name));
         return Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
     }
     parse(&text).map_err(|line| {
@@ -88,11 +89,6 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, String>, ConfigFault>
         let remedy = "NAME=VALUE, with quotes that are closed, or a # before what is a comment";
         fault(&format!("line {line}"), "is not what systemd reads".into(), remedy)
     })
-}
-
-fn is_name(name: &str) -> bool {
-    name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-        && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
 }
 
 /// By the rules of systemd.exec(5), `EnvironmentFile=`.
@@ -108,39 +104,24 @@ fn parse(text: &str) -> Result<BTreeMap<String, String>, usize> {
             return Ok(found);
         }
         if rest.starts_with(['#', ';']) {
-            rest = after_comment(rest);
+            // It ends as a value does: a backslash before the end of the line carries it on.
+            let mut comment = rest.chars();
+            value(&mut comment);
+            rest = comment.as_str();
             continue;
         }
-        let (name, value, after) =
-            assignment(rest).ok_or_else(|| text[..text.len() - rest.len()].matches('\n').count() + 1)?;
+        let line = || text[..text.len() - rest.len()].matches('\n').count() + 1;
+        let (name, after) = rest.split_once('=').ok_or_else(line)?;
+        let name = name.trim_end();
+        let mut chars = after.chars();
+        let value = value(&mut chars).filter(|_| is_variable_name(name)).ok_or_else(line)?;
         found.insert(name.to_owned(), value);
-        rest = after;
+        rest = chars.as_str();
     }
 }
 
 fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r')
-}
-
-/// What follows the line. A backslash before its end carries a comment on.
-fn after_comment(text: &str) -> &str {
-    let mut chars = text.chars();
-    loop {
-        match chars.next() {
-            Some('\\') => drop(chars.next()),
-            Some('\n') | None => return chars.as_str(),
-            Some(_) => {}
-        }
-    }
-}
-
-/// Name, value, and what follows.
-fn assignment(text: &str) -> Option<(&str, String, &str)> {
-    let (name, rest) = text.split_once('=')?;
-    let name = name.trim_end();
-    let mut chars = rest.chars();
-    let value = value(&mut chars).filter(|_| is_name(name))?;
-    Some((name, value, chars.as_str()))
 }
 
 /// The value, with the end of its line; `None` if quotes stay open.

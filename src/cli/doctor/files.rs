@@ -14,7 +14,6 @@ use super::report::Finding;
 use crate::app::App;
 use crate::cli::checks::Check;
 use crate::cli::run::limits;
-use crate::cli::text;
 use crate::configs::secrets::has_reference;
 use crate::configs::toml_text::{self, to_map};
 use crate::configs::{file, files};
@@ -56,7 +55,7 @@ fn all(loaded: &LoadedSettings, env_file: &Path) -> Vec<Finding> {
         };
         found.push(openness(Check::EnvFile, env_file, secret, ""));
     }
-    found.extend(secret_files());
+    found.extend(credentials());
     if let Some(path) = &settings.probe.extra_roots {
         let shown = path.display();
         found.push(match App::new(settings.clone()).client() {
@@ -123,29 +122,17 @@ fn secret_in(name: &str, value: &Value) -> Option<String> {
     }
 }
 
-/// The folder that systemd handed over, and the one that it was handed from.
-fn secret_files() -> Vec<Finding> {
-    let (check, mut found) = (Check::SecretFiles, Vec::new());
-    if let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty()) {
-        let shown = format!("{} (CREDENTIALS_DIRECTORY)", Path::new(&folder).display());
-        found.push(match std::fs::read_dir(&folder) {
-            Ok(entries) => check.ok(format!("{shown}: {}", text::count(entries.count(), "secret"))),
-            Err(error) => check.fault(
-                format!("{shown} cannot be read: {error}"),
-                "run as the daemon's user while the daemon runs, and see LoadCredential= in its unit",
-            ),
-        });
-    }
-    if Path::new(CREDENTIALS).exists() {
-        let mode = mode_of(Path::new(CREDENTIALS));
-        found.push(if mode & 0o077 == 0 {
-            check.ok(format!("{CREDENTIALS} is its owner's alone, mode {mode:03o}"))
-        } else {
+/// The folder that systemd hands secrets over from. One that is needed and cannot be read is a fault of whatever refers to it.
+fn credentials() -> Option<Finding> {
+    let check = Check::SecretFiles;
+    match mode_of(Path::new(CREDENTIALS)) {
+        0 => None, // it is not there
+        mode if mode & 0o077 == 0 => Some(check.ok(format!("{CREDENTIALS} is its owner's alone, mode {mode:03o}"))),
+        mode => {
             let what = format!("{CREDENTIALS} is open to others than its owner (mode {mode:03o})");
-            check.warn(what, format!("chmod 700 {CREDENTIALS}"))
-        });
+            Some(check.warn(what, format!("chmod 700 {CREDENTIALS}")))
+        }
     }
-    found
 }
 
 /// The daemon raises its limit to the most that it may have.

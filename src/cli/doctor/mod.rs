@@ -22,7 +22,6 @@ mod test_message;
 mod watcher;
 mod who;
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use api_health_core::ConfigFault;
@@ -36,7 +35,6 @@ use crate::app::{App, AppError};
 use crate::exit::Exit;
 use crate::settings::{LoadedSettings, LogFormat, LogSettings, load};
 use crate::telemetry;
-use cloud::Cloud;
 use report::Finding;
 use who::Who;
 
@@ -92,58 +90,51 @@ fn good_settings(loaded: &LoadedSettings) -> Finding {
     }
 }
 
-/// One check that is to be made.
-struct Task<'a> {
-    check: Check,
-    timeout: Duration,
-    findings: LocalBoxFuture<'a, Vec<Finding>>,
-}
+/// A check that is to be made, and what it will have found.
+type Task<'a> = (Check, LocalBoxFuture<'a, Vec<Finding>>);
 
-impl<'a> Task<'a> {
-    fn new<F: Into<Vec<Finding>> + 'a>(check: Check, findings: impl Future<Output = F> + 'a) -> Self {
-        Self { check, timeout: CHECK_TIMEOUT, findings: findings.map(Into::into).boxed_local() }
-    }
-
-    async fn end(self) -> Vec<Finding> {
-        tokio::time::timeout(self.timeout, self.findings).await.unwrap_or_else(|_| {
-            let what = format!("did not end within {} s", self.timeout.as_secs());
+fn task<'a, F: Into<Vec<Finding>> + 'a>(check: Check, findings: impl Future<Output = F> + 'a) -> Task<'a> {
+    let within = if check == Check::TestMessage { TEST_TIMEOUT } else { CHECK_TIMEOUT };
+    let in_time = async move {
+        let Ok(found) = tokio::time::timeout(within, findings).await else {
+            let what = format!("did not end within {} s", within.as_secs());
             let todo = "see the way out of this machine, and whether its disks answer (dmesg, mount); then look again";
-            vec![self.check.fault(what, todo)]
-        })
-    }
+            return check.fault(what, todo).into();
+        };
+        found.into()
+    };
+    (check, in_time.boxed_local())
 }
 
 /// Makes every check that fits the settings.
 async fn examine(loaded: &LoadedSettings, app: &App, args: &DoctorArgs, out: &Out) -> Vec<Finding> {
     let progress = ProgressBar::new_spinner().with_message("looking at all that the daemon needs");
-    if shows_progress() && std::io::stdout().is_terminal() {
+    if shows_progress() && out.is_terminal() {
         progress.enable_steady_tick(Duration::from_millis(150));
     }
     let env_file = args.env_file.clone();
     let who = Who::here(loaded.file.as_deref(), env_file.as_deref());
-    let (cloud, identity) = Cloud::find(loaded, app).await;
+    let (identity, of_aws) = cloud::examine(loaded, app).await;
     let mut found = vec![good_settings(loaded)];
     found.extend(network::proxies(&loaded.settings.proxies));
     found.extend(identity);
 
     let mut tasks = vec![
-        Task::new(Check::Daemon, watcher::examine(loaded, &who)),
-        Task::new(Check::Page, page::examine(&loaded.settings.web)),
-        Task::new(Check::SettingsFile, files::examine(loaded.clone(), env_file)),
-        Task::new(Check::Webhook, network::webhooks(app)),
+        task(Check::Daemon, watcher::examine(loaded, &who)),
+        task(Check::Page, page::examine(&loaded.settings.web)),
+        task(Check::SettingsFile, files::examine(loaded.clone(), env_file)),
+        task(Check::Webhook, network::webhooks(app)),
     ];
-    tasks.extend(cloud.tasks(app));
-    tasks.push(Task::new(Check::Apis, stored::apis(app)));
-    tasks.push(Task::new(Check::States, stored::states(app)));
+    tasks.extend(of_aws);
+    tasks.extend([task(Check::Apis, stored::apis(app)), task(Check::States, stored::states(app))]);
     if args.send_test_message {
-        let sent = Task::new(Check::TestMessage, test_message::send(app, args.json, out));
-        tasks.push(Task { timeout: TEST_TIMEOUT, ..sent });
+        tasks.push(task(Check::TestMessage, test_message::send(app, args.json, out)));
     }
     let mut running = Vec::new();
-    for task in tasks {
-        match causes::cause_of(task.check, &found) {
-            Some(cause) => found.push(causes::because_of(cause, task.check)),
-            None => running.push(task.end()),
+    for (check, findings) in tasks {
+        match causes::cause_of(check, &found) {
+            Some(cause) => found.push(causes::because_of(cause, check)),
+            None => running.push(findings),
         }
     }
     found.extend(join_all(running).await.into_iter().flatten());

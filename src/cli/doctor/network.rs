@@ -61,37 +61,27 @@ pub(super) fn proxies(proxies: &Proxies) -> Vec<Finding> {
 /// The way to the host of each channel that is posted to, and to the dead man's switch, with nothing sent.
 pub(super) async fn webhooks(app: &App) -> Vec<Finding> {
     let notify = &app.settings.notify;
-    let urls = notify.webhook.iter().chain(&notify.channels).filter_map(|channel| channel.posted_to());
-    let beats = app.settings.heartbeat_out.iter().filter_map(|beats| Url::parse(beats.url.reveal()).ok());
-    let beats: Vec<Url> = beats.collect();
-    let urls: Vec<Url> = urls.filter_map(|url| Url::parse(url).ok()).collect(); // they were checked when they were read
-    if urls.is_empty() && beats.is_empty() {
-        return Vec::new();
-    }
-    let mut found: Vec<Finding> = urls.iter().filter(|url| is_old_connector(url)).map(old_connector).collect();
+    let channels = notify.webhook.iter().chain(&notify.channels).filter_map(|channel| channel.posted_to());
+    let channels = channels.map(|url| (url, "; --send-test-message shows whether it takes an alert"));
+    let beats = app.settings.heartbeat_out.iter().map(|beats| (beats.url.reveal(), ""));
+    let places = channels.chain(beats).filter_map(|(url, beside)| Some((Url::parse(url).ok()?, beside)));
+    let places: Vec<(Url, &str)> = places.collect(); // they were checked when they were read
+    let mut found: Vec<Finding> = places.iter().filter_map(|(url, _)| old_connector(url)).collect();
     match app.client() {
-        Ok(client) => {
-            let takes_alerts = "; --send-test-message shows whether it takes an alert";
-            let channels = urls.iter().map(|url| reach(&client, url, takes_alerts));
-            let all = channels.chain(beats.iter().map(|url| reach(&client, url, "")));
-            found.extend(join_all(all).await);
-        }
+        _ if places.is_empty() => {}
+        Ok(client) => found.extend(join_all(places.iter().map(|(url, beside)| reach(&client, url, beside))).await),
         Err(_) => found.push(Check::Webhook.not_checked("the extra roots cannot be used")),
     }
     found
 }
 
-/// Whether it is a connector of Office 365 in Teams. All hosts that are known to be of Teams are theirs.
-fn is_old_connector(url: &Url) -> bool {
-    url.host_str().and_then(kinds::of_host).is_some_and(|kind| kind.name == "teams")
-}
-
-fn old_connector(url: &Url) -> Finding {
-    let host = url.host_str().unwrap_or_default();
-    Check::Webhook.warn(
+/// A connector of Office 365 in Teams. All hosts that are known to be of Teams are theirs.
+fn old_connector(url: &Url) -> Option<Finding> {
+    let host = url.host_str().filter(|host| kinds::of_host(host).is_some_and(|kind| kind.name == "teams"))?;
+    Some(Check::Webhook.warn(
         format!("{host}: Microsoft retires the connectors of Teams in 2026, and takes no alerts there any more then"),
         "make a Workflow in Teams (\"When a Teams webhook request is received\"), and write its URL in place of this one",
-    )
+    ))
 }
 
 async fn reach(client: &Client, url: &Url, beside: &str) -> Finding {
@@ -107,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_connector_of_teams_is_told_from_a_workflow() {
-        let is_old = |url: &str| is_old_connector(&Url::parse(url).unwrap());
+        let is_old = |url: &str| old_connector(&Url::parse(url).unwrap()).is_some();
         assert!(
             is_old("https://example.webhook.office.com/webhookb2/x") && is_old("https://outlook.office.com/webhook/x")
         );

@@ -5,14 +5,6 @@ use super::report::Finding;
 use crate::app::App;
 use crate::settings::LoadedSettings;
 
-pub(super) struct Cloud;
-
-impl Cloud {
-    pub(super) async fn find(_: &LoadedSettings, _: &App) -> (Self, Vec<Finding>) {
-        (Self, Vec::new())
-    }
-
-    pub(super) fn tasks<'a>(&'a self, _: &'a App) -> Vec<Task<'a>> {
-        Vec::new()
-    }
+pub(super) async fn examine<'a>(_: &LoadedSettings, _: &'a App) -> (Vec<Finding>, Vec<Task<'a>>) {
+    Default::default()
 }

@@ -13,7 +13,7 @@ use super::heartbeat;
 use super::report::{Finding, some_of};
 use crate::app::{App, AppError};
 use crate::cli::checks::Check;
-use crate::cli::configured::{self, Checked};
+use crate::cli::configured::{self, Checked, Refused};
 use crate::cli::stored::owed_to;
 use crate::cli::text;
 use crate::probe::proxies::NONE;
@@ -30,12 +30,10 @@ pub(super) async fn apis(app: &App) -> Vec<Finding> {
     let unreadable = checked.unreadable.iter();
     let mut found: Vec<Finding> =
         unreadable.map(|(name, error)| check.fault(error.to_string(), format!("mend {name} first"))).collect();
-    let refused = checked.refused.iter();
-    let refused: Vec<String> = refused
-        .map(|row| {
-            row.row.api_id.as_ref().map_or_else(|| format!("one without an id in {}", row.source), ToString::to_string)
-        })
-        .collect();
+    let nameless = |row: &Refused| format!("one without an id in {}", row.source);
+    let refused =
+        checked.refused.iter().map(|row| row.row.api_id.as_ref().map_or_else(|| nameless(row), ToString::to_string));
+    let refused: Vec<String> = refused.collect();
     if !refused.is_empty() {
         let count = text::count(refused.len(), "row");
         let what = format!("{count} refused, and not watched as written: {}", some_of(&refused));

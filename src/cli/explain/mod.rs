@@ -23,7 +23,6 @@ use super::status::heartbeat;
 use super::{past, stored, text};
 use crate::app::{App, AppError};
 use crate::configs::nearest::nearest_of;
-use crate::configs::validate::RowRules;
 use crate::configs::values::quote;
 use crate::control::client;
 use crate::environment;
@@ -72,8 +71,7 @@ enum Next {
 /// # Errors
 /// A store that is not available, and an id of which nothing is known.
 pub(super) async fn run(app: &App, args: &ExplainArgs, out: &Out) -> Result<Exit, AppError> {
-    let rules = RowRules { secrets: Arc::new(super::apis::AnySecret), ..(*app.rules).clone() };
-    let checked = configured::check(configured::read(app).await, &rules);
+    let checked = configured::read_without_secrets(app).await;
     let (records, heartbeats) = match (ApiId::parse_stored(&args.api_id), app.store_exists()) {
         (Ok(api_id), true) => load(app, &api_id).await?,
         _ => (Records::default(), Vec::new()),

@@ -7,12 +7,11 @@ use api_health_actors::system::Gauges;
 use api_health_core::maintenance::{Maintenance, NOTE_CHARS_MAX, Selection};
 use api_health_core::{Timestamp, text};
 use futures_util::future::{FutureExt, LocalBoxFuture};
-use serde_json::Value;
 
 use super::readiness::NotReady;
 use super::settings::InForce;
 use crate::app::App;
-use crate::control::protocol::{Alerts, Reloaded, Which, Who, Window};
+use crate::control::protocol::{Alerts, Answer, Reloaded, Request, Which, Who, Window};
 use crate::control::server::Server;
 use crate::control::{Daemon, place};
 use crate::environment;
@@ -51,6 +50,9 @@ const REPORT_WITHIN: Duration = Duration::from_secs(2);
 /// How much of what is no time is shown.
 const SHOWN_CHARS: usize = 60;
 
+/// Why nothing came of what the keeper was asked.
+const SILENT: &str = "the state-keeper does not answer";
+
 struct Answers {
     who: Who,
     settings: Rc<InForce>,
@@ -58,67 +60,63 @@ struct Answers {
 }
 
 impl Daemon for Answers {
-    fn who(&self) -> LocalBoxFuture<'_, Who> {
-        async {
-            let trouble = match tokio::time::timeout(REPORT_WITHIN, self.gauges.report()).await {
-                Ok(report) => report.filter(|report| report.store_is_gone).map(|_| NotReady::StoreGone),
-                Err(_) => Some(NotReady::KeeperSilent),
-            };
-            Who { unstored: trouble.map(|trouble| trouble.words().to_owned()), ..self.who.clone() }
-        }
-        .boxed_local()
-    }
-
-    fn settings(&self) -> Value {
-        self.settings.json()
-    }
-
-    fn reload(&self) -> LocalBoxFuture<'_, Result<Reloaded, String>> {
-        async {
-            tracing::info!("asked over the control socket: reading the configs again");
-            let report = self.gauges.reload().await.ok_or("configs are no longer read: the process is ending")?;
-            Ok(Reloaded { apis: report.apis, refused: report.refused, unreadable: report.unreadable })
-        }
-        .boxed_local()
-    }
-
-    fn retry(&self, alerts: Alerts) -> LocalBoxFuture<'_, Result<usize, String>> {
+    fn answer(&self, request: Request) -> LocalBoxFuture<'_, Result<Answer, String>> {
         async move {
-            let alert_ids = match alerts {
-                Alerts::All => None,
-                Alerts::These(ids) => Some(ids),
-            };
-            tracing::info!("asked over the control socket: trying alerts again");
-            Ok(self.gauges.retry(alert_ids).await.ok_or("the state-keeper does not answer")?)
+            match request {
+                Request::Who => Ok(Answer::Who(self.who().await)),
+                Request::Settings => Ok(Answer::Settings { settings: self.settings.json() }),
+                Request::Reload => {
+                    tracing::info!("asked over the control socket: reading the configs again");
+                    let report = self.gauges.reload().await;
+                    let report = report.ok_or("configs are no longer read: the process is ending")?;
+                    let (apis, refused) = (report.apis, report.refused);
+                    Ok(Answer::Reload(Reloaded { apis, refused, unreadable: report.unreadable }))
+                }
+                Request::Retry { alerts } => {
+                    let alert_ids = match alerts {
+                        Alerts::All => None,
+                        Alerts::These(ids) => Some(ids),
+                    };
+                    tracing::info!("asked over the control socket: trying alerts again");
+                    Ok(Answer::Retry { alerts: self.gauges.retry(alert_ids).await.ok_or(SILENT)? })
+                }
+                Request::DropChannel { channel } => {
+                    let alerts = self.gauges.drop_channel(&channel).await.ok_or(SILENT)?;
+                    tracing::warn!(
+                        channel,
+                        alerts,
+                        "asked over the control socket: this channel is no longer owed anything"
+                    );
+                    Ok(Answer::DropChannel { alerts })
+                }
+                Request::Maintenance { of, window } => self.maintain(of, window).await,
+            }
         }
         .boxed_local()
     }
+}
 
-    fn drop_channel(&self, channel: String) -> LocalBoxFuture<'_, Result<usize, String>> {
-        async move {
-            let alerts = self.gauges.drop_channel(&channel).await.ok_or("the state-keeper does not answer")?;
-            tracing::warn!(channel, alerts, "asked over the control socket: this channel is no longer owed anything");
-            Ok(alerts)
-        }
-        .boxed_local()
+impl Answers {
+    async fn who(&self) -> Who {
+        let trouble = match tokio::time::timeout(REPORT_WITHIN, self.gauges.report()).await {
+            Ok(report) => report.filter(|report| report.store_is_gone).map(|_| NotReady::StoreGone),
+            Err(_) => Some(NotReady::KeeperSilent),
+        };
+        Who { unstored: trouble.map(|trouble| trouble.words().to_owned()), ..self.who.clone() }
     }
 
-    fn maintenance(&self, of: Which, window: Option<Window>) -> LocalBoxFuture<'_, Result<usize, String>> {
-        async move {
-            let of = Selection { all: of.all, api_ids: of.api_ids, tags: of.tags };
-            let window = window.as_ref().map(read_window).transpose()?;
-            let (what, until) = (of.to_string(), window.as_ref().map(|window| window.until.to_string()));
-            let asked = self.gauges.set_maintenance(of, window).await;
-            let apis = asked.ok_or("the state-keeper does not answer")?;
-            tracing::info!(
-                what,
-                until,
-                apis,
-                "asked over the control socket: maintenance begins, or ends where there is no until"
-            );
-            Ok(apis)
-        }
-        .boxed_local()
+    async fn maintain(&self, of: Which, window: Option<Window>) -> Result<Answer, String> {
+        let of = Selection { all: of.all, api_ids: of.api_ids, tags: of.tags };
+        let window = window.as_ref().map(read_window).transpose()?;
+        let (what, until) = (of.to_string(), window.as_ref().map(|window| window.until.to_string()));
+        let apis = self.gauges.set_maintenance(of, window).await.ok_or(SILENT)?;
+        tracing::info!(
+            what,
+            until,
+            apis,
+            "asked over the control socket: maintenance begins, or ends where there is no until"
+        );
+        Ok(Answer::Maintenance { apis })
     }
 }
 

@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use actix_rt::task::JoinHandle;
 use api_health_actors::supervisor::Asker;
 use api_health_actors::system::Gauges;
 use api_health_core::{Failure, Method, Secret, text};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 use url::{Position, Url};
 
@@ -29,25 +29,18 @@ const BODY_BYTES_MAX: usize = 1_024;
 /// The most characters that are told of why there was no answer.
 const DETAIL_CHARS_MAX: usize = 200;
 
-/// Beats until it is dropped.
-pub(super) struct Beats(JoinHandle<()>);
-
-impl Drop for Beats {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Begins to beat, where the settings say so.
+/// Begins to beat, where the settings say so, until what this gives is dropped.
 ///
 /// # Errors
 /// The extra roots cannot be read.
-pub(super) fn start(app: &App, gauges: Gauges) -> Result<Option<Beats>, AppError> {
-    let Some(settings) = &app.settings.heartbeat_out else { return Ok(None) };
+pub(super) fn start(app: &App, gauges: Gauges) -> Result<JoinSet<()>, AppError> {
+    let mut beats = JoinSet::new();
+    let Some(settings) = &app.settings.heartbeat_out else { return Ok(beats) };
     let client = app.client()?.with_lane_of_its_own();
     let request = request(settings).map_err(AppError::Internal)?;
     let heart = Heart { client, request, form: settings.form, every: settings.every, gauges, said: None };
-    Ok(Some(Beats(actix_rt::spawn(heart.beat()))))
+    beats.spawn_local(heart.beat());
+    Ok(beats)
 }
 
 struct Heart {

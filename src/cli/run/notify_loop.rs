@@ -15,7 +15,7 @@ use api_health_actors::supervisor::Asker;
 use api_health_actors::system::Gauges;
 use tokio::time::Instant;
 
-use super::readiness::{Configs, Readiness};
+use super::readiness::{NotReady, Readiness};
 use super::status_line::{StatusLine, StatusSummary};
 use crate::systemd;
 
@@ -162,9 +162,9 @@ impl StatusLoop {
             let now = self.clock.now();
             let unreadable = gauges.unreadable();
             let configs = match (self.without_configs.is_some(), unreadable.is_empty()) {
-                (true, _) => Configs::None,
-                (false, false) => Configs::LastGood,
-                (false, true) => Configs::Read,
+                (true, _) => Some(NotReady::Unconfigured),
+                (false, false) => Some(NotReady::PartlyUnread),
+                (false, true) => None,
             };
             let trouble = self.readiness.look(report, configs, now);
             let summary = StatusSummary {

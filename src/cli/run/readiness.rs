@@ -19,17 +19,6 @@ pub(super) enum NotReady {
     PartlyUnread,
 }
 
-/// What came of reading the configs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Configs {
-    /// None could be read yet.
-    None,
-    /// At least one source could not be read the last time.
-    LastGood,
-    /// All of them were read.
-    Read,
-}
-
 impl NotReady {
     pub(super) const fn words(self) -> &'static str {
         match self {
@@ -52,21 +41,17 @@ pub(super) struct Readiness {
 }
 
 impl Readiness {
-    /// Looks, and says what changed. What is wrong for certain, and since when.
+    /// Looks, and says what changed. `configs` is what is wrong with them. What is wrong for certain, and since when.
     pub(super) fn look(
         &mut self,
         report: Option<KeeperReport>,
-        configs: Configs,
+        configs: Option<NotReady>,
         now: Timestamp,
     ) -> Option<(NotReady, Timestamp)> {
         let found = match report {
             None => Err(NotReady::KeeperSilent),
             Some(report) if report.store_is_gone => Err(NotReady::StoreGone),
-            Some(_) => match configs {
-                Configs::None => Err(NotReady::Unconfigured),
-                Configs::LastGood => Err(NotReady::PartlyUnread),
-                Configs::Read => Ok(()),
-            },
+            Some(_) => configs.map_or(Ok(()), Err),
         };
         self.found = match (found, self.found) {
             (Ok(()), _) => None,
@@ -113,17 +98,17 @@ mod tests {
         let mut readiness = Readiness::default();
         let at = Timestamp::from_millis;
         let gone = Some(KeeperReport { store_is_gone: true, ..KeeperReport::default() });
-        assert_eq!(readiness.look(Some(KeeperReport::default()), Configs::Read, at(1)), None);
-        assert_eq!(readiness.look(gone, Configs::Read, at(2)), None, "a blip?");
-        assert_eq!(readiness.look(gone, Configs::Read, at(3)), None);
-        assert_eq!(readiness.look(gone, Configs::Read, at(4)), Some((NotReady::StoreGone, at(2))));
-        assert_eq!(readiness.look(None, Configs::Read, at(5)), Some((NotReady::KeeperSilent, at(5))));
+        assert_eq!(readiness.look(Some(KeeperReport::default()), None, at(1)), None);
+        assert_eq!(readiness.look(gone, None, at(2)), None, "a blip?");
+        assert_eq!(readiness.look(gone, None, at(3)), None);
+        assert_eq!(readiness.look(gone, None, at(4)), Some((NotReady::StoreGone, at(2))));
+        assert_eq!(readiness.look(None, None, at(5)), Some((NotReady::KeeperSilent, at(5))));
         assert_eq!(
-            readiness.look(Some(KeeperReport::default()), Configs::None, at(6)),
+            readiness.look(Some(KeeperReport::default()), Some(NotReady::Unconfigured), at(6)),
             Some((NotReady::Unconfigured, at(6)))
         );
-        let partly = readiness.look(Some(KeeperReport::default()), Configs::LastGood, at(7));
+        let partly = readiness.look(Some(KeeperReport::default()), Some(NotReady::PartlyUnread), at(7));
         assert_eq!(partly, Some((NotReady::PartlyUnread, at(7))));
-        assert_eq!(readiness.look(Some(KeeperReport::default()), Configs::Read, at(8)), None);
+        assert_eq!(readiness.look(Some(KeeperReport::default()), None, at(8)), None);
     }
 }

@@ -109,22 +109,18 @@ fn differences(ours: &LoadedSettings, written: &LoadedSettings) -> Vec<Differenc
         })
         .collect();
     let hook = |loaded: &LoadedSettings| loaded.settings.notify.webhook.clone().map(|hook| hook.keys);
-    let is_shown = differences.iter().any(|difference| difference.key.starts_with("notify.webhook."));
-    if !is_shown && hook(ours) != hook(written) {
-        let words = "notify.webhook.url or notify.webhook.secret (secrets are not shown)".to_owned();
-        differences.push(Difference { key: "notify.webhook.url".into(), words });
-    }
     let beat = |loaded: &LoadedSettings| loaded.settings.heartbeat_out.clone().map(|beat| (beat.url, beat.token));
-    let is_shown = differences.iter().any(|difference| difference.key.starts_with("heartbeat_out."));
-    if !is_shown && beat(ours) != beat(written) {
-        let words = "heartbeat_out.url or heartbeat_out.token (secrets are not shown)".to_owned();
-        differences.push(Difference { key: "heartbeat_out.url".into(), words });
-    }
-    let is_shown = differences.iter().any(|difference| difference.key == "proxy");
-    if !is_shown && ours.settings.proxies != written.settings.proxies {
-        differences
-            .push(Difference { key: "proxy".into(), words: "proxy (its user name and password are not shown)".into() });
-    }
+    let mut masked = |key: &'static str, is_another: bool, words: &str| {
+        if is_another && !differences.iter().any(|difference| difference.key.starts_with(key)) {
+            differences.push(Difference { key: key.into(), words: words.into() });
+        }
+    };
+    let of_hook = "notify.webhook.url or notify.webhook.secret (secrets are not shown)";
+    masked("notify.webhook.", hook(ours) != hook(written), of_hook);
+    let of_beat = "heartbeat_out.url or heartbeat_out.token (secrets are not shown)";
+    masked("heartbeat_out.", beat(ours) != beat(written), of_beat);
+    let is_another = ours.settings.proxies != written.settings.proxies;
+    masked("proxy", is_another, "proxy (its user name and password are not shown)");
     differences.extend(channels(ours, written, &differences));
     differences
 }

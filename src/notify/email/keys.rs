@@ -6,7 +6,8 @@ use lettre::message::{Mailbox, Mailboxes};
 use url::{Host, Url};
 
 use crate::configs::values::{ValueFault, quote};
-use crate::notify::channel::{ChannelKind, ChannelSettings, Key};
+use crate::notify::channel::{ChannelKind, ChannelSettings, Key, KeyFault};
+use crate::notify::kinds::key;
 use crate::probe::place;
 
 /// The most recipients of one channel.
@@ -23,49 +24,37 @@ const TLS_PORT: u16 = 465;
 pub const KIND: ChannelKind =
     ChannelKind { name: "email", keys: &[URL, FROM, TO, USER, PASSWORD, TLS], hosts: &[], posting: None };
 
-const URL: Key = Key {
-    name: "url",
-    required: true,
-    secret: false,
-    example: "\"smtp://mail.example.com:587\"",
-    meaning: "The mail server: `smtp://` encrypts by STARTTLS (port 587), `smtps://` from the first byte on (port 465).",
-};
-const FROM: Key = Key {
-    name: "from",
-    required: true,
-    secret: false,
-    example: "\"api-health <monitor@example.com>\"",
-    meaning: "Whose mails they are.",
-};
+const URL: Key = key(
+    "url",
+    true,
+    false,
+    "\"smtp://mail.example.com:587\"",
+    "The mail server: `smtp://` encrypts by STARTTLS (port 587), `smtps://` from the first byte on (port 465).",
+);
+const FROM: Key = key("from", true, false, "\"api-health <monitor@example.com>\"", "Whose mails they are.");
 /// Who gets them.
-pub const TO: Key = Key {
-    name: "to",
-    required: true,
-    secret: false,
-    example: "\"ops@example.com, Night shift <night@example.com>\"",
-    meaning: "Who gets them, with commas between. Each is a channel of its own, by the name of this one, a slash and the address.",
-};
-const USER: Key = Key {
-    name: "user",
-    required: false,
-    secret: false,
-    example: "\"monitor@example.com\"",
-    meaning: "The user name of the login (PLAIN or LOGIN), which is sent over TLS alone.",
-};
-const PASSWORD: Key = Key {
-    name: "password",
-    required: false,
-    secret: true,
-    example: "\"${env:SMTP_PASSWORD}\"",
-    meaning: "The password of the login.",
-};
-const TLS: Key = Key {
-    name: "tls",
-    required: false,
-    secret: false,
-    example: "\"none\"",
-    meaning: "required, or none: everything goes in the clear then. Without it none to this machine itself, and required to any other.",
-};
+pub const TO: Key = key(
+    "to",
+    true,
+    false,
+    "\"ops@example.com, Night shift <night@example.com>\"",
+    "Who gets them, with commas between. Each is a channel of its own, by the name of this one, a slash and the address.",
+);
+const USER: Key = key(
+    "user",
+    false,
+    false,
+    "\"monitor@example.com\"",
+    "The user name of the login (PLAIN or LOGIN), which is sent over TLS alone.",
+);
+const PASSWORD: Key = key("password", false, true, "\"${env:SMTP_PASSWORD}\"", "The password of the login.");
+const TLS: Key = key(
+    "tls",
+    false,
+    false,
+    "\"none\"",
+    "required, or none: everything goes in the clear then. Without it none to this machine itself, and required to any other.",
+);
 
 /// When the connection is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,9 +73,6 @@ pub(super) struct MailRoute {
     pub(super) to: Mailbox,
     pub(super) login: Option<(Secret, Secret)>,
 }
-
-/// What is wrong with the value of a key.
-pub type KeyFault = (&'static str, ValueFault);
 
 /// A channel for each recipient of `settings`, called `NAME/ADDRESS`: what one of them did not get is owed to that one alone, whoever is
 /// added or goes.

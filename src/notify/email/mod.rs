@@ -25,12 +25,12 @@ mod keys;
 mod mail;
 mod talk;
 
-use super::channel::ChannelSettings;
+use super::channel::{ChannelSettings, KeyFault};
 use super::posted::redact::Redactor;
 use super::reread::Reread;
 use crate::probe::Client;
 use keys::MailRoute;
-pub use keys::{KIND, KeyFault, TO, for_each_recipient};
+pub use keys::{KIND, TO, for_each_recipient};
 use mail::Envelope;
 
 /// Writes to one recipient.

@@ -10,56 +10,38 @@ use super::request;
 use super::template::TEMPLATE_BYTES_MAX;
 use super::words::Alerts;
 use crate::configs::values::ValueFault;
-use crate::notify::channel::ChannelSettings;
+use crate::notify::channel::{ChannelSettings, KeyFault};
 use crate::notify::kinds;
 
 /// The most characters that are told of why a template fails.
 const WHY_CHARS_MAX: usize = 300;
 
-/// A fault of one key of a channel.
-#[derive(Debug)]
-pub struct ChannelFault {
-    /// `url`, `template`.
-    pub key: &'static str,
-    pub fault: ValueFault,
+/// In one line, for whoever has no place in a file to name.
+pub(super) fn in_words((_, fault): &KeyFault, settings: &ChannelSettings) -> String {
+    let ValueFault { what, why, remedy, .. } = fault;
+    let of = if settings.kind.name == "webhook" { "the webhook" } else { &settings.name };
+    format!("{of}: {what} {why}; write {remedy}")
 }
 
-impl ChannelFault {
-    fn new(key: &'static str, what: &str, why: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { key, fault: ValueFault::new(what, why, remedy) }
-    }
-
-    /// In one line, for whoever has no place in a file to name.
-    pub(super) fn text(&self, settings: &ChannelSettings) -> String {
-        let ValueFault { what, why, remedy, .. } = &self.fault;
-        let of = if settings.kind.name == "webhook" { "the webhook".to_owned() } else { settings.name.clone() };
-        format!("{of}: {what} {why}; write {remedy}")
-    }
-}
-
-/// All of them. Nothing of a URL beyond its host is in one, and no secret.
-pub fn faults(settings: &ChannelSettings) -> Vec<ChannelFault> {
+/// All that is wrong with them. Nothing of a URL beyond its host is in one, and no secret.
+pub fn faults(settings: &ChannelSettings) -> Vec<KeyFault> {
     let Some(url) = settings.posted_to() else { return Vec::new() };
     let mut faults = Vec::new();
     let missing = |name: &&str| settings.keys.get(*name).is_none_or(|value| value.reveal().trim().is_empty());
     for key in settings.kind.keys.iter().filter(|key| key.required && missing(&key.name)) {
-        faults.push(ChannelFault::new(key.name, key.name, "is missing", format!("{} = {}", key.name, key.example)));
+        faults.push((key.name, ValueFault::new(key.name, "is missing", format!("{} = {}", key.name, key.example))));
     }
     if settings.keys.get("secret").is_some_and(|secret| secret.reveal().is_empty()) {
-        faults.push(ChannelFault::new("secret", "secret", "is empty", "a long random one, or leave it out"));
+        faults.push(("secret", ValueFault::new("secret", "is empty", "a long random one, or leave it out")));
     }
     match Url::parse(url) {
-        _ if faults.iter().any(|fault| fault.key == "url") => {}
+        _ if faults.iter().any(|(key, _)| *key == "url") => {}
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
             url_faults(settings, &url, &mut faults);
         }
         _ => {
-            faults.push(ChannelFault::new(
-                "url",
-                "url",
-                "is not one of http or https",
-                "one such as https://host/path",
-            ));
+            faults
+                .push(("url", ValueFault::new("url", "is not one of http or https", "one such as https://host/path")));
         }
     }
     if faults.is_empty() && settings.template.is_some() {
@@ -68,24 +50,24 @@ pub fn faults(settings: &ChannelSettings) -> Vec<ChannelFault> {
     faults
 }
 
-fn url_faults(settings: &ChannelSettings, url: &Url, faults: &mut Vec<ChannelFault>) {
+fn url_faults(settings: &ChannelSettings, url: &Url, faults: &mut Vec<KeyFault>) {
     if !url.username().is_empty() || url.password().is_some() {
         let (why, remedy) = (
             "holds a user name or password, which would not be sent",
             "it without them, and check the signature or set a header instead",
         );
-        faults.push(ChannelFault::new("url", "url", why, remedy));
+        faults.push(("url", ValueFault::new("url", why, remedy)));
     }
     let host = url.host_str().unwrap_or_default();
     if let Some(known) = kinds::of_host(host).filter(|known| known.name != settings.kind.name) {
         let why = format!("is of {}, which takes no post of the kind {}", known.name, settings.kind.name);
         let remedy = format!("kind = \"{}\" in a [[notify.channel]]", known.name);
-        faults.push(ChannelFault::new("url", host, why, remedy));
+        faults.push(("url", ValueFault::new(host, why, remedy)));
     }
 }
 
 /// The first alert for which the template makes no body.
-fn template_fault(settings: &ChannelSettings) -> Option<ChannelFault> {
+fn template_fault(settings: &ChannelSettings) -> Option<KeyFault> {
     let posting = settings.kind.posting.as_ref()?;
     let source = settings.template.as_ref()?;
     // An error of the template may quote what was put in.
@@ -94,7 +76,7 @@ fn template_fault(settings: &ChannelSettings) -> Option<ChannelFault> {
     let fault = |why: String| {
         let why = text::line(&why, WHY_CHARS_MAX);
         let names = "title, text, kind, name, status, reason, url, api_id, alert_id, incident_id and the other fields of the machine form";
-        ChannelFault::new("template", "the template", why, format!("one that uses {names}"))
+        ("template", ValueFault::new("the template", why, format!("one that uses {names}")))
     };
     if source.len() > TEMPLATE_BYTES_MAX {
         return Some(fault(format!("is longer than {TEMPLATE_BYTES_MAX} bytes")));
@@ -192,13 +174,13 @@ mod tests {
             ("{{ \"x\" * 900000000 }}", "fuel"),
         ] {
             let settings = ChannelSettings { template: Some(source.into()), ..channel(webhook, "https://h.test/x") };
-            let found: Vec<String> = faults(&settings).iter().map(|fault| fault.text(&settings)).collect();
+            let found: Vec<String> = faults(&settings).iter().map(|fault| in_words(fault, &settings)).collect();
             assert_eq!(found.is_empty(), says.is_empty(), "{source}: {found:?}");
             assert!(found.iter().all(|text| text.contains(says)), "{source}: {found:?}");
         }
         let long =
             ChannelSettings { template: Some("1".repeat(TEMPLATE_BYTES_MAX + 1)), ..channel(webhook, "http://h/") };
-        assert!(faults(&long)[0].fault.why.contains("longer"));
+        assert!(faults(&long)[0].1.why.contains("longer"));
     }
 
     #[test]
@@ -213,7 +195,7 @@ mod tests {
             let found = faults(&channel(kinds::named(kind).unwrap(), url));
             assert_eq!(!found.is_empty(), wants.is_some(), "{url}: {found:?}");
             if let Some(wants) = wants {
-                assert!(found[0].fault.remedy.contains(&format!("kind = \"{wants}\"")), "{found:?}");
+                assert!(found[0].1.remedy.contains(&format!("kind = \"{wants}\"")), "{found:?}");
                 assert!(!format!("{found:?}").contains("/x"), "{found:?}");
             }
         }

@@ -9,7 +9,7 @@ use api_health_core::PhaseTimes;
 use api_health_core::evidence::{Certificate, Evidence};
 use serde::{Deserialize, Serialize};
 
-use super::Time;
+use super::{Time, is_zero};
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredEvidence<'a> {
@@ -54,11 +54,6 @@ struct StoredCertificate<'a> {
     issuer: Cow<'a, str>,
     not_before: Time,
     not_after: Time,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
-const fn is_zero(number: &u16) -> bool {
-    *number == 0
 }
 
 impl<'a> From<&'a Evidence> for StoredEvidence<'a> {

@@ -13,7 +13,7 @@ use api_health_core::{ApiId, Heartbeat};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Time, describe};
+use super::{Time, Unreadable, describe};
 
 /// Its `api_id`.
 pub(crate) const KEY: &str = "api-health:heartbeat";
@@ -120,9 +120,7 @@ fn ids(field: &str, texts: &[Cow<'_, str>], most: usize) -> Result<Vec<ApiId>, S
 pub(crate) fn read_value(value: &Value) -> StoredHeartbeat {
     let newer = value.get("schema").and_then(Value::as_u64).filter(|schema| *schema > u64::from(SCHEMA));
     if let Some(schema) = newer {
-        let why =
-            format!("it was written by a newer version of this program (schema {schema}, this one reads {SCHEMA})");
-        return Err(UnreadableState { api_id: KEY.into(), why, is_newer: true });
+        return Err(Unreadable::newer(schema, SCHEMA).of(KEY.into()));
     }
     if value.get("schema").is_none() {
         return Err(unreadable("missing field `schema`".into()));
@@ -152,7 +150,7 @@ pub(crate) fn read_text(text: &[u8]) -> StoredHeartbeat {
 }
 
 fn unreadable(why: String) -> UnreadableState {
-    UnreadableState { api_id: KEY.into(), why, is_newer: false }
+    Unreadable::from(why).of(KEY.into())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use api_health_core::incident::{DeliveredAlert, Incident};
 use serde::{Deserialize, Serialize};
 
 use super::evidence::{StoredEvidence, into_evidence};
-use super::{KindWord, Time};
+use super::{KindWord, Time, is_zero};
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredIncident<'a> {
@@ -56,11 +56,6 @@ pub(super) struct StoredStory<'a> {
     excluded_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     end_evidence: Option<StoredEvidence<'a>>,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-const fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 impl<'a> From<&'a Incident> for StoredIncident<'a> {

@@ -68,9 +68,7 @@ pub(crate) fn fields(record: &LeaseRecord) -> Result<Map<String, Value>, String>
 pub(crate) fn read(fields: Map<String, Value>) -> Result<LeaseRecord, Unreadable> {
     let schema = fields.get("schema").and_then(Value::as_u64);
     if let Some(schema) = schema.filter(|schema| *schema > u64::from(SCHEMA)) {
-        let why =
-            format!("it was written by a newer version of this program (schema {schema}, this one reads {SCHEMA})");
-        return Err(Unreadable { why, is_newer: true });
+        return Err(Unreadable::newer(schema, SCHEMA));
     }
     let api_id = fields.get("api_id").and_then(Value::as_str).unwrap_or_default().to_owned();
     Ok(match api_id.strip_prefix(WORKER) {
@@ -79,14 +77,14 @@ pub(crate) fn read(fields: Map<String, Value>) -> Result<LeaseRecord, Unreadable
     })
 }
 
-/// A stored form, and the fields that are not of it.
-fn parse<T: serde::de::DeserializeOwned>(fields: Map<String, Value>, known: &[&str]) -> Result<(T, Extra), String> {
-    let is_unknown = |name: &str| !known.contains(&name);
-    let extra =
-        fields.iter().filter(|(name, _)| is_unknown(name)).map(|(name, value)| (name.clone(), value.to_string()));
-    let extra = extra.collect();
-    let read = serde_path_to_error::deserialize(Value::Object(fields)).map_err(|e| describe(e.path(), e.inner()))?;
-    Ok((read, extra))
+/// A stored form.
+fn parse<T: serde::de::DeserializeOwned>(fields: Map<String, Value>) -> Result<T, String> {
+    serde_path_to_error::deserialize(Value::Object(fields)).map_err(|e| describe(e.path(), e.inner()))
+}
+
+/// The fields that a stored form does not know.
+fn kept(unknown: Map<String, Value>) -> Extra {
+    unknown.into_iter().map(|(name, value)| (name, value.to_string())).collect()
 }
 
 /// A version as it is stored.

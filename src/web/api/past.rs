@@ -25,14 +25,10 @@ const MONTHS_BACK: i32 = 13;
 impl From<Untold> for Problem {
     fn from(untold: Untold) -> Self {
         match untold {
-            Untold::Off => no_history(),
+            Untold::Off => Self::not_found("no history is kept here; [history] in the settings switches it on"),
             Untold::Failed(_) => Self::unavailable(untold.to_string()),
         }
     }
-}
-
-fn no_history() -> Problem {
-    Problem::not_found("no history is kept here; [history] in the settings switches it on")
 }
 
 /// The past of one API by the hour, day or month.
@@ -52,10 +48,11 @@ pub(crate) async fn history(request: HttpRequest, id: web::Path<String>, model: 
     let mut query = Query::of(&request, &["from", "to", "step", "format"]);
     let (from, to, form) = (query.time("from"), query.time("to"), Form::of(&request, &mut query));
     let named = query.get("step").unwrap_or("hour");
-    let Some((name, step)) = past::STEPS.into_iter().find(|(name, _)| *name == named) else {
+    let known = past::STEPS.into_iter().find(|(name, _)| *name == named);
+    if known.is_none() {
         query.fault("step is hour, day or month".into());
-        return Err(query.finish().err().unwrap_or_else(no_history));
-    };
+    }
+    let (name, step) = known.unwrap_or(past::STEPS[0]);
     let everything = everything(&model).await?;
     let to = until_now(&everything, to);
     let reach = i64::try_from(DEFAULT_REACH.as_millis()).unwrap_or_default();
@@ -146,11 +143,12 @@ pub(crate) async fn report(
 ) -> Result<HttpResponse, Problem> {
     let mut query = Query::of(&request, &["limit", "cursor", "format"]);
     let (limit, cursor, form) = (query.limit(), query.cursor(), Form::of(&request, &mut query));
-    let Some(month) = UtcMonth::parse(&month) else {
+    let month = UtcMonth::parse(&month);
+    if month.is_none() {
         query.fault("the month in the path is one as 2026-11".into());
-        return Err(query.finish().err().unwrap_or_else(no_history));
-    };
+    }
     query.finish()?;
+    let month = month.unwrap_or_default();
     let everything = everything(&model).await?;
     let starts_at = month.first_day().starts_at();
     if starts_at > everything.now {

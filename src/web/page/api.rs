@@ -10,7 +10,7 @@ use api_health_core::{ApiConfig, ApiId, Timestamp, Verdict, text};
 use askama::Template;
 
 use super::answer::{Page, Pages};
-use super::chart::{Drawing, bar, hollow, latency, span_or_none};
+use super::chart::{Drawing, latency, span_or_none};
 use super::head::{Head, Place};
 use super::incident::{Line, OVER_MAX, seen};
 use super::message::{asked_wrongly, not_found};
@@ -46,18 +46,13 @@ struct Api {
     latency: Option<Drawing>,
     /// Why there is no chart of latencies.
     why_not: String,
-    ranges: Vec<Range>,
+    ranges: [Reach; 4],
+    /// The one of them that is shown.
+    reach: Reach,
     /// Over which time, the figures, and how long it was down in words.
     uptimes: Vec<(String, Uptime, String)>,
     incidents: Vec<Line>,
     config: Vec<(&'static str, String)>,
-}
-
-/// A stretch of time that a chart may show.
-struct Range {
-    value: &'static str,
-    words: &'static str,
-    is_chosen: bool,
 }
 
 pub(crate) async fn page(
@@ -71,10 +66,7 @@ pub(crate) async fn page(
 }
 
 async fn make(everything: Look, model: &Model, id: &str, range: Result<String, String>) -> Page {
-    let reach = match range
-        .as_deref()
-        .map(|range| if range.is_empty() { Some(Reach::Day) } else { Reach::parse(range) })
-    {
+    let reach = match range.as_deref().map(Reach::parse) {
         Ok(Some(reach)) => reach,
         Ok(None) => return asked_wrongly("That stretch of time is not known.", "Write range=24h, 7d, 90d or 13mo."),
         Err(why) => return asked_wrongly(why, "Write range=24h, 7d, 90d or 13mo."),
@@ -85,9 +77,6 @@ async fn make(everything: Look, model: &Model, id: &str, range: Result<String, S
     let now = everything.now;
     let read = Read::from(past::of(model, view, now).await);
     let past = read.past();
-    let drawn = |points: Option<Vec<_>>, slots, one: &str| {
-        points.map_or_else(|| hollow(slots, one, &read.why_not()), |points| bar(&points, one, &everything))
-    };
     let row = Row::of(view, &everything);
     Page::of(
         StatusCode::OK,
@@ -98,15 +87,14 @@ async fn make(everything: Look, model: &Model, id: &str, range: Result<String, S
             why: why(view, now, CHARS_MAX),
             facts: facts(view, &everything),
             tags: tags(view),
-            hours: drawn(read.last(Reach::Day.points(), now), 24, "hour"),
-            days: drawn(read.last(Reach::Quarter.points(), now), 90, "day"),
+            hours: read.bar(Reach::DAY, "hour", &everything),
+            days: read.bar(Reach::QUARTER, "day", &everything),
             phases: view.figures.as_ref().and_then(phases::drawing),
             evidence: seen(view.incident.as_deref().and_then(|open| open.evidence.as_deref()), Some(view), &everything),
-            latency: read.last(reach.points(), now).and_then(|points| latency(&points, reach.words(), &everything)),
+            latency: read.last(reach.points, now).and_then(|points| latency(&points, reach.words, &everything)),
             why_not: read.why_not(),
-            ranges: Reach::ALL
-                .map(|range| Range { value: range.as_str(), words: range.words(), is_chosen: range == reach })
-                .into(),
+            ranges: Reach::ALL,
+            reach,
             uptimes: past.map(|past| uptimes(past, now)).unwrap_or_default(),
             incidents: incidents(view, &read, &everything),
             config: view.config.as_deref().map(config).unwrap_or_default(),

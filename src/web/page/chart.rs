@@ -27,30 +27,25 @@ pub(crate) struct Drawing {
 const SLOT: usize = 4;
 const BAR_HEIGHT: usize = 14;
 
+/// Of each state its class, the word for it, and what is drawn from the left of its slot on.
+const SHADES: [(Shade, &str, &str, &str); 5] = [
+    (Shade::Up, "up", "up", " 7h3v7h-3z"),
+    (Shade::Down, "down", "down", " 0h3v14h-3z"),
+    (Shade::Maintenance, "maintenance", "maintenance", " 7h.7v7h-.7zm1.2 0h.7v7h-.7zm1.2 0h.6v7h-.6z"),
+    (Shade::Inconclusive, "inconclusive", "cannot tell", ".5 7.5h2v6h-2z"),
+    (Shade::NotWatched, "unwatched", "not watched", " 12.5h1v1.5h-1zm2 0h1v1.5h-1z"),
+];
+
 /// A bar of so many hours or days. Height and pattern tell each state without colour: down has the full height, up is low, a window is
 /// hatched, what could not be told is hollow, and what nobody watched a dashed line.
 pub(crate) fn bar(points: &[Point], one: &str, look: &Look) -> Drawing {
-    let mut paths: [(&str, Shade, String); 5] = [
-        ("up", Shade::Up, String::new()),
-        ("down", Shade::Down, String::new()),
-        ("maintenance", Shade::Maintenance, String::new()),
-        ("inconclusive", Shade::Inconclusive, String::new()),
-        ("unwatched", Shade::NotWatched, String::new()),
-    ];
-    for (at, point) in points.iter().enumerate() {
-        let x = at * SLOT;
-        let Some((_, _, path)) = paths.iter_mut().find(|(_, shade, _)| *shade == point.times.state()) else { continue };
-        let _ = match point.times.state() {
-            Shade::Up => write!(path, "M{x} 7h3v7h-3z"),
-            Shade::Down => write!(path, "M{x} 0h3v14h-3z"),
-            Shade::Maintenance => write!(path, "M{x} 7h.7v7h-.7zm1.2 0h.7v7h-.7zm1.2 0h.6v7h-.6z"),
-            Shade::Inconclusive => write!(path, "M{x}.5 7.5h2v6h-2z"),
-            Shade::NotWatched => write!(path, "M{x} 12.5h1v1.5h-1zm2 0h1v1.5h-1z"),
-        };
-    }
     let mut shapes = String::new();
-    for (class, _, path) in paths.iter().filter(|(_, _, path)| !path.is_empty()) {
-        let _ = write!(shapes, "<path class=\"b-{class}\" d=\"{path}\"/>");
+    for (shade, class, _, strokes) in SHADES {
+        let there = points.iter().enumerate().filter(|(_, point)| point.times.state() == shade);
+        let path: String = there.map(|(at, _)| format!("M{}{strokes}", at * SLOT)).collect();
+        if !path.is_empty() {
+            let _ = write!(shapes, "<path class=\"b-{class}\" d=\"{path}\"/>");
+        }
     }
     let of = |shade| points.iter().filter(|point| point.times.state() == shade).count();
     let down: std::time::Duration = points.iter().map(down_for).sum();
@@ -83,14 +78,8 @@ pub(crate) fn span_or_none(down: std::time::Duration) -> String {
     if down.is_zero() { "–".into() } else { span(down) }
 }
 
-const fn word(shade: Shade) -> &'static str {
-    match shade {
-        Shade::Up => "up",
-        Shade::Down => "down",
-        Shade::Maintenance => "maintenance",
-        Shade::Inconclusive => "cannot tell",
-        Shade::NotWatched => "not watched",
-    }
+fn word(shade: Shade) -> &'static str {
+    SHADES.iter().find(|(known, ..)| *known == shade).map_or("", |(_, _, word, _)| word)
 }
 
 /// A bar of which nothing is known: hollow, and said.

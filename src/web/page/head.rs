@@ -4,7 +4,7 @@ use api_health_core::history::UtcMonth;
 use api_health_core::view::Condition;
 
 use super::assets;
-use super::words::number;
+use super::words::{When, number};
 use super::zone::Look;
 use crate::model::About;
 
@@ -19,26 +19,12 @@ pub(crate) enum Place {
     Elsewhere,
 }
 
-impl Place {
-    /// Whether it is that one.
-    pub(crate) fn is(&self, name: &str) -> bool {
-        name == match self {
-            Self::Overview => "overview",
-            Self::List => "list",
-            Self::Incidents => "incidents",
-            Self::Report => "report",
-            Self::Elsewhere => "",
-        }
-    }
-}
-
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) title: String,
     pub(crate) icon: &'static str,
     pub(crate) place: Place,
-    pub(crate) made: String,
-    pub(crate) made_exact: String,
+    pub(crate) made: When,
     pub(crate) is_stale: bool,
     /// It shows the present, and so is loaded again by itself.
     pub(crate) is_live: bool,
@@ -64,10 +50,9 @@ impl Head {
             title: format!("{title} · {what}"),
             icon,
             place,
-            made: everything.moment(everything.now),
-            made_exact: everything.now.to_string(),
+            made: When::of(everything.now, everything),
             is_stale,
-            is_live: !matches!(place, Place::Report),
+            is_live: place != Place::Report,
             month: UtcMonth::of(everything.now).to_string(),
             about: about.clone(),
             assets: assets::version().into(),

@@ -136,34 +136,13 @@ struct One {
     name: String,
     says: String,
     reason: String,
-    steps: Vec<Step>,
+    steps: Vec<(When, String)>,
     /// A title, and what was seen, a line each.
     evidence: Vec<(&'static str, Vec<String>)>,
-    notes: Vec<Written>,
+    notes: Vec<(When, Note)>,
     /// How a person writes one.
     command: String,
     is_open: bool,
-}
-
-/// What somebody wrote.
-struct Written {
-    when: When,
-    by: String,
-    kind: Option<&'static str>,
-    text: String,
-}
-
-impl Written {
-    fn of(note: &Note, look: &Look) -> Self {
-        let kind = note.kind.map(|kind| kind.as_str());
-        Self { when: When::of(note.at, look), by: note.by.clone(), kind, text: note.text.clone() }
-    }
-}
-
-/// Something that happened.
-struct Step {
-    when: When,
-    what: String,
 }
 
 pub(crate) async fn page(
@@ -184,9 +163,10 @@ async fn make(everything: Look, model: &Model, id: &str) -> Page {
     let open = view.and_then(|view| view.incident.as_deref()).filter(|incident| incident.incident_id == id);
     let read = past::over_of(model, &api_id, now).await;
     let over = read.as_ref().ok().and_then(|all| all.iter().find(|over| over.story.incident.incident_id == id));
-    let (is_open, incident) = match (open, over) {
-        (Some(open), _) => (true, open),
-        (None, Some(over)) => (false, &over.story.incident),
+    let over = over.filter(|_| open.is_none());
+    let incident = match (open, over) {
+        (Some(open), _) => open,
+        (None, Some(over)) => &over.story.incident,
         (None, None) => {
             return not_found(&match &read {
                 Ok(_) => "No incident of this id is known.".to_owned(),
@@ -196,13 +176,13 @@ async fn make(everything: Look, model: &Model, id: &str) -> Page {
     };
     let month = UtcMonth::of(started_at);
     let notes = past::months(model, &(month..month.plus_months(1)), now).await.unwrap_or_default();
-    let says = match over.filter(|_| !is_open) {
+    let says = match over {
         Some(over) => format!("Down for {}, from {}.", span(over.lasted()), everything.moment(over.story.began_at)),
         None => format!("Down since {}, for {}.", everything.moment(started_at), span(now.since(started_at))),
     };
-    let began_at = over.filter(|_| !is_open).map_or(started_at, |over| over.story.began_at);
+    let began_at = over.map_or(started_at, |over| over.story.began_at);
     let mut steps = steps_of(incident, began_at);
-    match over.filter(|_| !is_open) {
+    match over {
         Some(over) => {
             let ended = if over.story.is_closed { "It was watched no longer." } else { "The first probe passed." };
             steps.push((over.story.ended_at, ended.into()));
@@ -222,14 +202,14 @@ async fn make(everything: Look, model: &Model, id: &str) -> Page {
             head: Head::of(&everything, &model.site.about, "Incident", Place::Elsewhere),
             id: id.to_owned(),
             api_id: api_id.to_string(),
-            name: text::line(if is_open { view.map_or("", ApiView::name) } else { &incident.name }, 200),
+            name: text::line(if over.is_none() { view.map_or("", ApiView::name) } else { &incident.name }, 200),
             says,
             reason: text::line(&shown::said_once(view, &incident.reason), REASON_CHARS_MAX),
-            steps: steps.into_iter().map(|(at, what)| Step { when: When::of(at, &everything), what }).collect(),
+            steps: steps.into_iter().map(|(at, what)| (When::of(at, &everything), what)).collect(),
             evidence: ends.into_iter().filter(|(_, lines)| !lines.is_empty()).collect(),
-            notes: notes.notes_of(id).iter().map(|note| Written::of(note, &everything)).collect(),
+            notes: notes.notes_of(id).iter().map(|note| (When::of(note.at, &everything), note.clone())).collect(),
             command: format!("api-health incidents note {id} \"…\""),
-            is_open,
+            is_open: over.is_none(),
         },
     )
 }

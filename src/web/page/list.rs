@@ -62,7 +62,8 @@ pub(crate) async fn page(request: HttpRequest, model: web::Data<Model>, pages: w
         .await
 }
 
-fn wrong(why: &str) -> Page {
+/// A query that cannot be read.
+pub(crate) fn wrong(why: &str) -> Page {
     asked_wrongly(why, "The form above the list of APIs makes addresses that can be read.")
 }
 

@@ -9,7 +9,7 @@ use askama::Template;
 use super::answer::{Page, Pages};
 use super::chart::span_or_none;
 use super::head::{Head, Place};
-use super::list::{ROWS_MAX, found};
+use super::list::{ROWS_MAX, found, wrong};
 use super::message::asked_wrongly;
 use super::query::Query;
 use super::stored::{Read, Uptime};
@@ -66,7 +66,7 @@ async fn make(everything: Look, model: &Model, asked: &str, query: Result<Query,
     let query = query.and_then(|query| Ok((found(&everything, &query)?, query)));
     let (all, query) = match query {
         Ok(found) => found,
-        Err(why) => return asked_wrongly(&why, "The form above the list of APIs makes addresses that can be read."),
+        Err(why) => return wrong(&why),
     };
     let from = all.iter().position(|view| view.api_id.as_str() == query.cursor).map_or(0, |place| place + 1);
     let shown = &all[from..all.len().min(from + ROWS_MAX)];

@@ -5,11 +5,10 @@ use std::time::Duration;
 use api_health_core::view::{ApiView, Condition};
 use api_health_core::{Timestamp, text};
 
-use super::chart::{Drawing, bar, hollow};
-use super::stored::{Read, Uptime};
+use super::chart::Drawing;
+use super::stored::{Reach, Read, Uptime};
 use super::words::{When, millis, span};
 use super::zone::Look;
-use crate::past::Step;
 use crate::shown;
 
 /// The longest name of a row. The page of the API has all of it.
@@ -64,9 +63,7 @@ impl Row {
         let yesterday = Timestamp::from_millis(now.as_millis() - DAY.as_millis() as i64);
         self.past = Some(RowPast {
             p95: read.past().and_then(|past| Uptime::of(past, yesterday, now).p95).map_or_else(|| "–".into(), millis),
-            bar: read
-                .last((90, Step::Day), now)
-                .map_or_else(|| hollow(90, "day", &read.why_not()), |days| bar(&days, "day", look)),
+            bar: read.bar(Reach::QUARTER, "day", look),
         });
         self
     }

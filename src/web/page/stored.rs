@@ -4,50 +4,30 @@ use std::time::Duration;
 
 use api_health_core::Timestamp;
 
+use super::chart::{Drawing, bar, hollow};
+use super::zone::Look;
 use crate::past::{Over, Past, Point, Step, Untold};
 
 /// Which points a chart has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
-    Day,
-    Week,
-    Quarter,
-    Year,
+pub(crate) struct Reach {
+    /// In the query.
+    pub(crate) name: &'static str,
+    /// On the page.
+    pub(crate) words: &'static str,
+    pub(crate) points: (u16, Step),
 }
 
 impl Reach {
-    pub(crate) const ALL: [Self; 4] = [Self::Day, Self::Week, Self::Quarter, Self::Year];
+    pub(crate) const DAY: Self = Self { name: "24h", words: "24 hours", points: (24, Step::Hour) };
+    const WEEK: Self = Self { name: "7d", words: "7 days", points: (24 * 7, Step::Hour) };
+    pub(crate) const QUARTER: Self = Self { name: "90d", words: "90 days", points: (90, Step::Day) };
+    const YEAR: Self = Self { name: "13mo", words: "13 months", points: (396, Step::Day) };
+    pub(crate) const ALL: [Self; 4] = [Self::DAY, Self::WEEK, Self::QUARTER, Self::YEAR];
 
-    /// In the query, and on the page.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Day => "24h",
-            Self::Week => "7d",
-            Self::Quarter => "90d",
-            Self::Year => "13mo",
-        }
-    }
-
-    pub(crate) const fn words(self) -> &'static str {
-        match self {
-            Self::Day => "24 hours",
-            Self::Week => "7 days",
-            Self::Quarter => "90 days",
-            Self::Year => "13 months",
-        }
-    }
-
-    pub(crate) const fn points(self) -> (u16, Step) {
-        match self {
-            Self::Day => (24, Step::Hour),
-            Self::Week => (24 * 7, Step::Hour),
-            Self::Quarter => (90, Step::Day),
-            Self::Year => (396, Step::Day),
-        }
-    }
-
+    /// A day where nothing is asked for.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reach| reach.as_str() == text)
+        if text.is_empty() { Some(Self::DAY) } else { Self::ALL.into_iter().find(|reach| reach.name == text) }
     }
 }
 
@@ -79,6 +59,12 @@ impl Read {
     /// Why there is nothing to show.
     pub(crate) fn why_not(&self) -> String {
         self.0.as_ref().err().map_or_else(|| "nothing is stored of it yet".into(), ToString::to_string)
+    }
+
+    /// The last hours or days as a bar; a hollow one where there is nothing to show.
+    pub(crate) fn bar(&self, reach: Reach, one: &str, look: &Look) -> Drawing {
+        let points = self.last(reach.points, look.now);
+        points.map_or_else(|| hollow(reach.points.0.into(), one, &self.why_not()), |points| bar(&points, one, look))
     }
 
     /// Its last so many hours or days, the present one included.

@@ -7,11 +7,11 @@ use std::path::Path;
 
 use api_health_actors::ports::SourceError;
 use api_health_core::ConfigFault;
-use api_health_import::{Content, Import, Source, Verdict, channels_to_toml};
+use api_health_import::{Content, Entry, Import, Source, Verdict, channels_to_toml};
 use serde_json::{Value, json};
 
 use super::super::unset_secrets::Unset;
-use super::{Mode, STANDARD_INPUT, carry_out, input_is_free, is_standard_input, no_rows, standard_input};
+use super::{STANDARD_INPUT, carry_out, input_is_free, is_standard_input, no_rows, standard_input};
 use crate::app::{App, AppError};
 use crate::cli::args::ImportArgs;
 use crate::cli::out::{BAD, DIM, DOUBT, GOOD, Out};
@@ -28,14 +28,13 @@ const SQLITE: &[u8] = b"SQLite format 3\0";
 /// `apis import --from PROGRAM FILE…`.
 pub(in crate::cli::apis) async fn import(
     app: &App,
+    source: Source,
     args: &ImportArgs,
-    mode: Mode,
     out: &Out,
 ) -> Result<Exit, AppError> {
-    let Some(source) = args.from else { return Ok(Exit::Ok) };
     let (mut files, mut faults) = (Vec::new(), Vec::new());
     for path in &args.files {
-        input_is_free(path, mode)?;
+        input_is_free(path, args)?;
         match read(path) {
             Ok(file) => files.push(file),
             Err(AppError::Configuration(more)) => faults.extend(more),
@@ -58,12 +57,12 @@ pub(in crate::cli::apis) async fn import(
         return Ok(Exit::Ok);
     }
     report(&import, out)?;
-    if mode.prune && rows.is_empty() {
+    if args.prune && rows.is_empty() {
         return Err(no_rows(&args.files[0]));
     }
     secrets(&import, out)?;
-    channels(&import, args.channels.as_deref(), mode, out)?;
-    carry_out(app, rows, mode, out).await
+    channels(&import, args, out)?;
+    carry_out(app, rows, args, out).await
 }
 
 /// The pairs of `--map`.
@@ -130,27 +129,38 @@ fn in_short(fault: &ConfigFault) -> String {
     format!("{field}: {} {}", fault.what, fault.why)
 }
 
+/// How many fields were taken, are near, and are lost.
+fn sums<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> [usize; 3] {
+    let mut sums = [0; 3];
+    for entry in entries {
+        let of = match entry.verdict {
+            Verdict::Taken => 0,
+            Verdict::Near(_) => 1,
+            Verdict::Lost(_) => 2,
+        };
+        sums[of] += entry.fields;
+    }
+    sums
+}
+
 /// The same for programs.
 fn json(import: &Import, rows: &[RawRow]) -> Value {
-    let mut sums = [0, 0, 0];
-    let mut fields = Vec::new();
-    for entry in &import.entries {
-        let (at, verdict, why) = match &entry.verdict {
-            Verdict::Taken => (0, "taken", None),
-            Verdict::Near(how) => (1, "near", Some(how)),
-            Verdict::Lost(why) => (2, "lost", Some(why)),
+    let field = |entry: &Entry| {
+        let (verdict, why) = match &entry.verdict {
+            Verdict::Taken => ("taken", None),
+            Verdict::Near(how) => ("near", Some(how)),
+            Verdict::Lost(why) => ("lost", Some(why)),
         };
-        sums[at] += entry.fields;
         let api_id = entry.row.and_then(|row| import.rows.get(row)?.fields.get("api_id"));
-        fields.push(json!({
+        json!({
             "file": &*entry.file, "line": entry.line, "path": entry.path, "count": entry.fields, "api_id": api_id,
             "verdict": verdict, "why": why,
-        }));
-    }
-    let [taken, near, lost] = sums;
+        })
+    };
+    let [taken, near, lost] = sums(&import.entries);
     json!({
         "summary": { "fields": import.fields, "taken": taken, "near": near, "lost": lost },
-        "fields": fields,
+        "fields": import.entries.iter().map(field).collect::<Vec<_>>(),
         "rows": rows.iter().map(|row| &row.fields).collect::<Vec<_>>(),
         "secrets": import.secrets.iter().map(|secret| json!({ "name": secret.name, "place": secret.place })).collect::<Vec<_>>(),
         "channels": channels_to_toml(&import.channels),
@@ -160,29 +170,21 @@ fn json(import: &Import, rows: &[RawRow]) -> Value {
 /// A title for each row, and below it what is not simply taken; then what belongs to no row; then the sum.
 fn report(import: &Import, out: &Out) -> Result<(), AppError> {
     let (near, lost) = if out.unicode { ("≈", "✗") } else { ("~", "x") };
-    let mut by_row: BTreeMap<usize, Vec<_>> = BTreeMap::new();
+    let mut by_row: BTreeMap<usize, Vec<&Entry>> = BTreeMap::new();
     for entry in &import.entries {
         by_row.entry(entry.row.unwrap_or(usize::MAX)).or_default().push(entry);
     }
-    let mut sums = [0, 0, 0];
     for (row, entries) in by_row {
-        let of = |wanted: fn(&Verdict) -> bool| -> usize {
-            entries.iter().filter(|entry| wanted(&entry.verdict)).map(|entry| entry.fields).sum()
-        };
-        let counts = [
-            of(|verdict| *verdict == Verdict::Taken),
-            of(|verdict| matches!(verdict, Verdict::Near(_))),
-            of(|verdict| matches!(verdict, Verdict::Lost(_))),
-        ];
-        sums = std::array::from_fn(|n| sums[n] + counts[n]);
+        let [taken, nearly, _] = sums(entries.iter().copied());
+        let fields = count(taken, "field");
         match import.rows.get(row) {
             Some(row) => {
                 let api_id = row.fields.get("api_id").and_then(Value::as_str).unwrap_or_default();
-                let sign = if counts[0] + counts[1] > 0 { out.paint(GOOD, "+") } else { out.paint(BAD, lost) };
-                let taken = format!("{}, {} taken", row.location, count(counts[0], "field"));
+                let sign = if taken + nearly > 0 { out.paint(GOOD, "+") } else { out.paint(BAD, lost) };
+                let taken = format!("{}, {fields} taken", row.location);
                 out.print(&format!("{sign} {api_id}  {}\n", out.paint(DIM, &taken)))?;
             }
-            None => out.print(&format!("  beside the rows: {} taken\n", count(counts[0], "field")))?,
+            None => out.print(&format!("  beside the rows: {fields} taken\n"))?,
         }
         for entry in entries {
             let (sign, style, why) = match &entry.verdict {
@@ -196,7 +198,7 @@ fn report(import: &Import, out: &Out) -> Result<(), AppError> {
             out.print(&format!("    {} {line}: {}{more}: {why}\n", out.paint(style, sign), entry.path))?;
         }
     }
-    let [taken, nearly, gone] = sums;
+    let [taken, nearly, gone] = sums(&import.entries);
     let text = format!(
         "{} of {}: {taken} taken, {nearly} near, {gone} lost\n",
         count(import.fields, "field"),
@@ -221,12 +223,12 @@ fn secrets(import: &Import, out: &Out) -> Result<(), AppError> {
 }
 
 /// Channels go into a file of their own, which is never written over, or onto the screen.
-fn channels(import: &Import, to: Option<&Path>, mode: Mode, out: &Out) -> Result<(), AppError> {
+fn channels(import: &Import, args: &ImportArgs, out: &Out) -> Result<(), AppError> {
     let text = channels_to_toml(&import.channels);
     if text.is_empty() {
         return Ok(());
     }
-    let Some(path) = to else {
+    let Some(path) = &args.channels else {
         out.print("channels, to be looked through and put into the settings:\n\n")?;
         return out.print(&format!("{text}\n"));
     };
@@ -234,7 +236,7 @@ fn channels(import: &Import, to: Option<&Path>, mode: Mode, out: &Out) -> Result
     if std::fs::read_to_string(path).is_ok_and(|there| there == text) {
         return Ok(());
     }
-    if mode.dry_run {
+    if args.dry_run {
         return out.print(&format!("{name}: {} would be written\n", count(import.channels.len(), "channel")));
     }
     let written =

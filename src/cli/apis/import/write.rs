@@ -4,16 +4,13 @@ use std::cell::{Cell, RefCell};
 
 use api_health_actors::ports::SourceError;
 use futures_util::StreamExt;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::app::AppError;
-use crate::cli::out::{Out, note, shows_progress};
+use crate::cli::out::{Out, note, progress_bar};
 use crate::cli::text::{self, count};
 use crate::configs::raw::{RowChange, RowTable};
 use crate::exit::Exit;
 
-/// Fewer rows are written too soon for a progress bar.
-const PROGRESS_FROM: usize = 50;
 /// Writes under way at once: what a small DynamoDB table takes.
 const WRITES_IN_FLIGHT_MAX: usize = 8;
 /// Rows that were changed by somebody else and are named one by one.
@@ -59,7 +56,7 @@ pub(super) async fn write(table: &dyn RowTable, changes: Vec<RowChange>, out: &O
     let total = changes.len();
     let is_last = |change: &RowChange| change.wanted().is_none();
     let (removals, puts): (Vec<_>, Vec<_>) = changes.into_iter().partition(is_last);
-    let (done, bar) = (Done::default(), bar(total));
+    let (done, bar) = (Done::default(), progress_bar("importing", total));
     for part in [puts, removals] {
         let each = futures_util::stream::iter(part).map(|change| async {
             done.one(table, change).await;
@@ -97,15 +94,4 @@ fn tell_left_alone(left_alone: &[String]) -> Exit {
     let left = count(left_alone.len(), "row");
     note(&format!("note: {left} left alone; the same import again shows what would change now"));
     Exit::Unfinished
-}
-
-fn bar(total: usize) -> ProgressBar {
-    if total < PROGRESS_FROM || !shows_progress() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(total as u64);
-    if let Ok(style) = ProgressStyle::with_template("importing {bar:40} {pos}/{len}") {
-        bar.set_style(style);
-    }
-    bar
 }

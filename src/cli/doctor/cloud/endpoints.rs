@@ -59,10 +59,10 @@ fn url_of(check: Check, config: &SdkConfig) -> Result<Url, String> {
 }
 
 /// Looks at both endpoints, as far as they are used, and at the clock by what they answer.
-pub(super) async fn examine(app: &App, dynamodb: Option<&SdkConfig>, sns: Option<&SdkConfig>) -> Vec<Finding> {
+pub(super) async fn examine(app: &App, dynamodb: Option<SdkConfig>, sns: Option<SdkConfig>) -> Vec<Finding> {
     let dynamodb = dynamodb.filter(|config| aws::region(config).is_ok());
-    let used = [(Check::DynamodbEndpoint, dynamodb), (Check::SnsEndpoint, sns)];
-    let reached = used.into_iter().filter_map(|(check, config)| Some(reach(app, check, config?)));
+    let used = [(Check::DynamodbEndpoint, &dynamodb), (Check::SnsEndpoint, &sns)];
+    let reached = used.into_iter().filter_map(|(check, config)| Some(reach(app, check, config.as_ref()?)));
     let (mut findings, skews): (Vec<_>, Vec<_>) = join_all(reached).await.into_iter().unzip();
     // One answer may be an old one out of a cache.
     findings.push(clock(skews.into_iter().flatten().min_by_key(|seconds: &i64| seconds.abs())));

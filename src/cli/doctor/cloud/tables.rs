@@ -41,43 +41,39 @@ impl<'a> Table<'a> {
         Self { client: Client::new(config), check, name }
     }
 
-    pub(super) async fn examine(self) -> Vec<Finding> {
-        let found = match self.check {
-            Check::HistoryTable => return self.history().await,
-            Check::StatesWrite => self.writes().await,
-            _ => self.description().await,
-        };
-        found.unwrap_or_else(|unlike| unlike).into()
-    }
-
     /// There, active, with the right key.
-    async fn description(&self) -> Result<Finding, Finding> {
-        let table = self.form().await?;
+    pub(super) async fn form(self) -> Finding {
+        let table = match self.description().await {
+            Ok(table) => table,
+            Err(unlike) => return unlike,
+        };
         let is_protected = table.deletion_protection_enabled() == Some(true);
         let protection = if is_protected { "" } else { ", not protected from deletion" };
         let what = format!("table {}: key {KEY} (S){protection}", self.name);
         match table.table_status() {
-            Some(TableStatus::Active | TableStatus::Updating) => Ok(self.check.ok(what)),
+            Some(TableStatus::Active | TableStatus::Updating) => self.check.ok(what),
             status => {
                 let status = status.map_or("of no known status", TableStatus::as_str);
                 let todo = "wait until it is ACTIVE; if it is being deleted, name another one";
-                Err(self.check.fault(format!("{what}, {status}"), todo))
+                self.check.fault(format!("{what}, {status}"), todo)
             }
         }
     }
 
     /// A put and a delete are permitted.
-    async fn writes(&self) -> Result<Finding, Finding> {
-        self.put().await?;
+    pub(super) async fn writes(self) -> Finding {
         let delete = self.client.delete_item().table_name(self.name).key(KEY, AttributeValue::S(PRETENDED_KEY.into()));
         let delete = delete.condition_expression(NEVER).expression_attribute_names("#key", KEY);
-        self.refused("dynamodb:DeleteItem", delete.send().await)?;
+        let both = async {
+            self.put().await?;
+            self.refused("dynamodb:DeleteItem", delete.send().await)
+        };
         let well = "put and delete are permitted (both were made so that they write nothing)";
-        Ok(self.check.ok(format!("table {}: {well}", self.name)))
+        both.await.map_or_else(|unlike| unlike, |()| self.check.ok(format!("table {}: {well}", self.name)))
     }
 
     /// One finding where all is well, else one for each thing that is not.
-    async fn history(&self) -> Vec<Finding> {
+    pub(super) async fn history(self) -> Vec<Finding> {
         // As a start does: it tells whether the table is there at all, with the keys that are needed.
         if let Err(error) = DynamoHistoryStore::new(self.client.clone(), self.name).look().await {
             let mut finding = self.fault(error);
@@ -86,7 +82,7 @@ impl<'a> Table<'a> {
             }
             return finding.into();
         }
-        let found = [self.form().await.err(), self.expiry().await.err(), self.put().await.err()];
+        let found = [self.description().await.err(), self.expiry().await.err(), self.put().await.err()];
         let found: Vec<Finding> = found.into_iter().flatten().collect();
         if !found.is_empty() {
             return found;
@@ -97,9 +93,9 @@ impl<'a> Table<'a> {
     }
 
     /// As DynamoDB describes it, if its key is the right one. A read alone would not mind another type or order.
-    async fn form(&self) -> Result<TableDescription, Finding> {
+    async fn description(&self) -> Result<TableDescription, Finding> {
         let answer = self.client.describe_table().table_name(self.name).send().await;
-        let table = self.shown("its form", "dynamodb:DescribeTable", answer)?.table;
+        let table = self.answer("dynamodb:DescribeTable", answer)?.table;
         let table = table.unwrap_or_else(|| TableDescription::builder().build());
         let (second, alone) =
             if self.is_of_history() { (format!(" and {SLOT} (S)"), "") } else { (String::new(), " alone") };
@@ -115,7 +111,7 @@ impl<'a> Table<'a> {
 
     async fn expiry(&self) -> Result<(), Finding> {
         let answer = self.client.describe_time_to_live().table_name(self.name).send().await;
-        let ttl = self.shown("its TTL", "dynamodb:DescribeTimeToLive", answer)?.time_to_live_description;
+        let ttl = self.answer("dynamodb:DescribeTimeToLive", answer)?.time_to_live_description;
         let is_on = ttl.is_some_and(|ttl| {
             ttl.attribute_name() == Some(EXPIRES_AT)
                 && matches!(ttl.time_to_live_status(), Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling))
@@ -158,24 +154,16 @@ impl<'a> Table<'a> {
         ))
     }
 
-    /// The answer to what the daemon itself never asks, and may not be allowed to.
-    fn shown<T, E>(&self, what: &str, action: &'static str, answer: Answer<T, E>) -> Result<T, Finding>
-    where
-        T: RequestId,
-        E: ProvideErrorMetadata + Error + 'static,
-    {
-        if is_denied(&answer) {
-            let what = format!("table {}: {what} may not be looked at", self.name);
-            return Err(self.check.warn(what, format!("allow {action} on it, which doctor alone needs")));
-        }
-        self.answer(action, answer)
-    }
-
     fn answer<T, E>(&self, action: &'static str, answer: Answer<T, E>) -> Result<T, Finding>
     where
         T: RequestId,
         E: ProvideErrorMetadata + Error + 'static,
     {
+        // The daemon itself never asks for a description, and may not be allowed to.
+        if is_denied(&answer) && action.starts_with("dynamodb:Describe") {
+            let what = format!("table {}: {action} is not allowed, so this may not be looked at", self.name);
+            return Err(self.check.warn(what, format!("allow {action} on it, which doctor alone needs")));
+        }
         let call = Call::new(&self.client, self.name, action);
         let call = if self.is_of_history() { call.of_history() } else { call };
         call.answer(answer).map_err(|fault| self.fault(fault.into()))
@@ -190,17 +178,20 @@ impl<'a> Table<'a> {
     }
 
     fn fault(&self, error: StoreError) -> Finding {
-        let set = |variable, output| format!("set {variable} to what `terraform output -raw {output}` prints");
-        let here = "and AWS_REGION to its region, in /etc/api-health/env";
         match error {
             StoreError::Misconfigured { what, .. } if what.contains(" does not exist in region ") => {
-                let todo = match self.check {
-                    Check::HistoryTable => format!(
-                        "apply infra/terraform of this release, which makes it, and {}; history.enabled = false if none is wanted",
-                        set("DDB_HISTORY_TABLE", "history_table_name")
-                    ),
-                    Check::ConfigsTable => format!("{}, {here}", set("DDB_CONFIG_TABLE", "configs_table_name")),
-                    _ => format!("{}, {here}", set("DDB_STATE_TABLE", "states_table_name")),
+                let (variable, output) = match self.check {
+                    Check::HistoryTable => ("DDB_HISTORY_TABLE", "history_table_name"),
+                    Check::ConfigsTable => ("DDB_CONFIG_TABLE", "configs_table_name"),
+                    _ => ("DDB_STATE_TABLE", "states_table_name"),
+                };
+                let set = format!("set {variable} to what `terraform output -raw {output}` prints");
+                let todo = if self.is_of_history() {
+                    format!(
+                        "apply infra/terraform of this release, which makes it, and {set}; history.enabled = false if none is wanted"
+                    )
+                } else {
+                    format!("{set}, and AWS_REGION to its region, in /etc/api-health/env")
                 };
                 self.bad(what, todo)
             }

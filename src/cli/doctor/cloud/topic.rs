@@ -19,33 +19,25 @@ use crate::settings::SnsSettings;
 const PAGES_MAX: usize = 10;
 
 /// A topic that is to be looked at.
-pub(super) struct Topic<'a> {
+#[derive(Clone)]
+pub(super) struct Topic {
     client: Client,
-    check: Check,
-    sns: &'a SnsSettings,
+    sns: SnsSettings,
 }
 
-impl<'a> Topic<'a> {
+impl Topic {
     /// `config` has the topic's region.
-    pub(super) fn new(config: &SdkConfig, check: Check, sns: &'a SnsSettings) -> Self {
-        Self { client: Client::new(config), check, sns }
-    }
-
-    /// `has_others`: somebody else is told as well.
-    pub(super) async fn examine(self, has_others: bool) -> Finding {
-        match self.check {
-            Check::Subscriptions => self.subscriptions(has_others).await,
-            Check::Publish => self.pretend_to_publish().await,
-            _ => self.attributes().await,
-        }
+    pub(super) fn new(config: &SdkConfig, sns: SnsSettings) -> Self {
+        Self { client: Client::new(config), sns }
     }
 
     /// There, and of which kind.
-    async fn attributes(&self) -> Finding {
+    pub(super) async fn attributes(self) -> Finding {
+        let check = Check::Topic;
         let answer = self.client.get_topic_attributes().topic_arn(&self.sns.topic_arn).send().await;
         let attributes = match answer {
             Ok(answer) => answer.attributes.unwrap_or_default(),
-            Err(error) => return self.fault("sns:GetTopicAttributes", &error),
+            Err(error) => return self.fault(check, "sns:GetTopicAttributes", &error),
         };
         let kind =
             if self.sns.is_fifo() { "a FIFO topic, which e-mail cannot subscribe to" } else { "a standard topic" };
@@ -53,11 +45,11 @@ impl<'a> Topic<'a> {
             "" => "not encrypted",
             _ => "encrypted with a key whose use only --send-test-message shows",
         };
-        self.check.ok(format!("{}: {kind}, {key}", self.sns.topic_arn))
+        check.ok(format!("{}: {kind}, {key}", self.sns.topic_arn))
     }
 
-    /// Who hears an alert.
-    async fn subscriptions(&self, has_others: bool) -> Finding {
+    /// Who hears an alert. `has_others`: somebody else is told as well.
+    pub(super) async fn subscriptions(self, has_others: bool) -> Finding {
         let (mut all, mut next) = (Vec::new(), None);
         for _ in 0..PAGES_MAX {
             let ask = self.client.list_subscriptions_by_topic().topic_arn(&self.sns.topic_arn);
@@ -66,49 +58,50 @@ impl<'a> Topic<'a> {
                     all.extend(page.subscriptions.unwrap_or_default());
                     next = page.next_token.filter(|token| !token.is_empty());
                 }
-                Err(error) => return self.fault("sns:ListSubscriptionsByTopic", &error),
+                Err(error) => return self.fault(Check::Subscriptions, "sns:ListSubscriptionsByTopic", &error),
             }
             if next.is_none() {
                 break;
             }
         }
-        judge(&all, self.sns, has_others)
+        judge(&all, &self.sns, has_others)
     }
 
     /// A message that SNS refuses twice over for its form: a subject of more than 100 characters, and no text for any protocol.
     /// Who may not publish is refused for that, if SNS looks at permission first: AWS does not promise that order, so this shows no
     /// more than that permission was not what it was refused for.
-    async fn pretend_to_publish(&self) -> Finding {
+    pub(super) async fn pretend_to_publish(self) -> Finding {
+        let check = Check::Publish;
         let publish = self.client.publish().topic_arn(&self.sns.topic_arn).message_structure("json").message("{}");
         match publish.subject("api-health doctor: nothing is down ".repeat(4)).send().await {
-            Ok(_) => self.check.warn(
+            Ok(_) => check.warn(
                 "permitted, but a message was taken whose form SNS refuses: what answers is not SNS",
                 "see AWS_ENDPOINT_URL and its like; a message without text may have gone out",
             ),
-            Err(error) if is_malformed(&error) => self.check.ok(
+            Err(error) if is_malformed(&error) => check.ok(
                 "not refused for permission: a malformed message was refused for its form. SNS does not promise to look at \
                  permission first; --send-test-message proves it",
             ),
-            Err(error) => self.fault("sns:Publish", &error),
+            Err(error) => self.fault(check, "sns:Publish", &error),
         }
     }
 
     /// What the notifier says of such an error; but what doctor alone asks may be denied.
-    fn fault<E>(&self, action: &str, error: &SdkError<E, HttpResponse>) -> Finding
+    fn fault<E>(&self, check: Check, action: &str, error: &SdkError<E, HttpResponse>) -> Finding
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        if self.check != Check::Publish && is_denied(error) {
+        if check != Check::Publish && is_denied(error) {
             let what = format!("{}: {action} is not allowed, so this may not be looked at", self.sns.topic_arn);
-            return self.check.warn(what, format!("allow {action} on it, which doctor alone needs"));
+            return check.warn(what, format!("allow {action} on it, which doctor alone needs"));
         }
-        let (what, todo) = match classify(error, self.sns) {
+        let (what, todo) = match classify(error, &self.sns) {
             NotifyError::Permanent { reason, remedy } => (reason, remedy),
             NotifyError::Retryable { reason, .. } => {
                 (reason, "see the endpoint, the credentials and the clock above, and look again".into())
             }
         };
-        self.check.fault(what, todo)
+        check.fault(what, todo)
     }
 }
 

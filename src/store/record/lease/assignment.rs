@@ -13,13 +13,9 @@ use api_health_core::{AlertKind, ApiId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ASSIGNMENT, SCHEMA, parse, version};
+use super::{ASSIGNMENT, SCHEMA, kept, parse, version};
 use crate::fault::one_line;
 use crate::store::record::{KindWord, StoredMaintenance, Time};
-
-/// Every field of it.
-const FIELDS: [&str; 9] =
-    ["schema", "api_id", "version", "shards", "workers", "owners", "writes_schema", ASKS, "configs"];
 
 /// Those that this version cannot read are kept as they are, for the workers that can.
 const ASKS: &str = "asks";
@@ -37,6 +33,8 @@ pub(super) struct StoredAssignment<'a> {
     asks: Vec<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     configs: Option<StoredConfigs>,
+    #[serde(flatten, skip_serializing)]
+    unknown: Map<String, Value>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -105,6 +103,7 @@ impl<'a> StoredAssignment<'a> {
             writes_schema: record.writes_schema,
             asks: asks.collect::<Result<_, _>>().map_err(|error| error.to_string())?,
             configs: (record.configs != ConfigsRevision::default()).then(|| StoredConfigs::from(&record.configs)),
+            unknown: Map::new(),
         })
     }
 }
@@ -129,7 +128,8 @@ fn read_owner(text: &str, workers: &[WorkerId]) -> Option<Ownership> {
 }
 
 pub(super) fn read(fields: Map<String, Value>) -> Result<Assignment, String> {
-    let (stored, mut extra) = parse::<StoredAssignment<'static>>(fields, &FIELDS)?;
+    let stored: StoredAssignment<'static> = parse(fields)?;
+    let mut extra = kept(stored.unknown);
     if stored.api_id != ASSIGNMENT {
         return Err(one_line(&format!("api_id: {:?} is no record of workers", stored.api_id)));
     }

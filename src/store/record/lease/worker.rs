@@ -8,29 +8,9 @@ use api_health_core::own::records::{Role, Speaks, WorkerId, WorkerRecord, Worker
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{SCHEMA, WORKER, parse, version};
+use super::{SCHEMA, WORKER, kept, parse, version};
 use crate::store::record::Time;
 use crate::store::record::heartbeat::{self, HeartbeatRecord};
-
-/// Every field of it.
-const FIELDS: [&str; 16] = [
-    "schema",
-    "api_id",
-    "version",
-    "session",
-    "state",
-    "role",
-    "lease_ms",
-    "renew_ms",
-    "channels",
-    "protocol",
-    "reads_schema",
-    "host",
-    "boot_id",
-    "started_at",
-    "program_version",
-    HEARTBEAT,
-];
 
 /// Nothing is decided by it, so that one which cannot be read hurts nobody.
 pub(crate) const HEARTBEAT: &str = "heartbeat";
@@ -60,6 +40,8 @@ pub(super) struct StoredWorker<'a> {
     program_version: Cow<'a, str>,
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     heartbeat: Option<HeartbeatRecord<'a>>,
+    #[serde(flatten, skip_serializing)]
+    unknown: Map<String, Value>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -96,6 +78,7 @@ impl<'a> From<&'a WorkerRecord> for StoredWorker<'a> {
             started_at: Time(record.started_at),
             program_version: record.program.as_str().into(),
             heartbeat: record.heartbeat.as_ref().map(HeartbeatRecord::within_another),
+            unknown: Map::new(),
         }
     }
 }
@@ -104,7 +87,8 @@ impl<'a> From<&'a WorkerRecord> for StoredWorker<'a> {
 pub(super) fn read(name: &str, mut fields: Map<String, Value>) -> Result<WorkerRecord, String> {
     let id = WorkerId::parse(name).map_err(|why| crate::fault::one_line(&format!("the worker's name {why}")))?;
     let stored_heartbeat = fields.remove(HEARTBEAT).filter(|value| !value.is_null());
-    let (stored, mut extra) = parse::<StoredWorker<'static>>(fields, &FIELDS)?;
+    let stored: StoredWorker<'static> = parse(fields)?;
+    let mut extra = kept(stored.unknown);
     let heartbeat = stored_heartbeat.as_ref().and_then(|value| heartbeat::read_within_another(value).ok());
     if let (Some(stored_heartbeat), None) = (stored_heartbeat, &heartbeat) {
         extra.insert(HEARTBEAT.into(), stored_heartbeat.to_string());
