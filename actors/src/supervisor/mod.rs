@@ -240,7 +240,7 @@ impl Supervisor {
         ctx.spawn(to.send(message).into_actor(self).map(|_, _, _| ()));
     }
 
-    /// A keeper that dies before that is told again by its next life's start.
+    /// Has the keeper do it. What runs and what is owned is told again to its next life if it dies before that; what a person asked for is not.
     fn tell_keeper<T: Send + 'static>(
         &self,
         what: impl FnOnce(&mut Keeper, Moment) -> T + Send + 'static,

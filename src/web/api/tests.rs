@@ -116,6 +116,9 @@ fn errors_say_what_to_write_instead() {
             );
             assert!(problem["detail"].as_str().unwrap().contains(why), "{path}: {text}");
         }
+        // What a step would be wide enough for is not said of one that is none.
+        let (_, _, text) = shop.get("/api/v1/apis/a/history?step=week&from=2020-01-01").await;
+        assert!(!text.contains("more than"), "{text}");
     });
 }
 

@@ -265,6 +265,8 @@ impl Keeper {
     /// A keeper that owns nothing yet.
     pub fn new(setup: KeeperConfig, now: Moment) -> Self {
         let channel = |name: &String| OwnChannel::new(name, setup.digest_above.get(name).copied());
+        let named: HashSet<&String> = setup.routes.channels().iter().collect();
+        debug_assert_eq!(named.len(), setup.routes.channels().len(), "each channel has a name of its own");
         Self {
             channels: setup.routes.channels().iter().map(channel).collect(),
             ledger: Ledger::new(setup.checkpoint),
