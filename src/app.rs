@@ -13,6 +13,7 @@ mod error;
 pub(crate) mod start;
 pub(crate) mod web;
 
+use std::fs::Metadata;
 use std::io::IsTerminal;
 use std::sync::{Arc, OnceLock};
 
@@ -151,7 +152,8 @@ impl App {
     pub fn store_exists(&self) -> bool {
         let path = &self.settings.store.path;
         // A file without a byte is what SQLite takes for a new one.
-        self.settings.store.kind != StoreKind::Sqlite || std::fs::metadata(path).is_ok_and(|found| found.len() > 0)
+        let is_more = |found: Metadata| found.len() > 0 || !found.is_file();
+        self.settings.store.kind != StoreKind::Sqlite || std::fs::metadata(path).is_ok_and(is_more)
     }
 
     /// What people call the store: `SQLite file api-health.db`.
@@ -244,7 +246,7 @@ impl App {
         self.take_instance_lock(if once { "api-health run --once" } else { "api-health run" }).await?;
         let client = self.client()?;
         if !self.settings.proxies.ways.is_empty() {
-            tracing::info!("APIs, webhook and AWS are reached by way of the proxy {}", self.settings.proxies.ways);
+            tracing::info!("APIs, channels and AWS are reached by way of the proxy {}", self.settings.proxies.ways);
         }
         for unusable in &self.settings.proxies.unusable {
             tracing::warn!("{unusable}");

@@ -44,7 +44,7 @@ checks! {
     Publish "publish" [Topic] "not refused for permission: a message that SNS refuses for its form (no proof)"
     Webhook "webhook" [] "DNS, TCP and TLS to the host of each channel that is posted to; nothing is sent"
     Apis "apis" [ConfigsTable] "every configured API is read and valid"
-    ApiHosts "api_hosts" [] "DNS of the hosts of some configured APIs, ten at most"
+    ApiHosts "api_hosts" [] "DNS of hosts of some APIs, ten at most; who tells a lost network from outages"
     States "states" [StatesTable] "what is stored can be read; damaged records and owed alerts are counted"
     Heartbeat "heartbeat" [States] "when the daemon last wrote that it watches, and which APIs were late"
     TestMessage "test_message" [] "with --send-test-message: a test alert through every channel"

@@ -1,6 +1,6 @@
 //! Lines that are wider than the terminal, broken between words: a terminal itself would break them anywhere.
 
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// What a continued line is set in by, beyond the line that it continues.
 const HANG: usize = 2;
@@ -26,8 +26,8 @@ pub(super) fn lines(text: &str, columns: usize) -> String {
 /// `text` in lines of at most `columns`, the first of which begins with `first` and the others with `hang`.
 fn words(text: &str, first: String, hang: &str, columns: usize) -> String {
     let (mut wrapped, mut line, mut is_begun) = (String::new(), first, false);
-    for word in text.split(' ') {
-        if is_begun && width(&line) + 1 + width(word) > columns {
+    for (before, word) in text.split(' ').flat_map(parts) {
+        if is_begun && width(&line) + before.len() + width(word) > columns {
             wrapped.push_str(line.trim_end());
             wrapped.push('\n');
             line = format!("{hang}{word}");
@@ -35,12 +35,19 @@ fn words(text: &str, first: String, hang: &str, columns: usize) -> String {
             continue;
         }
         if is_begun {
-            line.push(' ');
+            line.push_str(before);
         }
         line.push_str(word);
         is_begun = true;
     }
     wrapped + line.trim_end()
+}
+
+/// The parts of a word, each with what stands before it: Chinese and its like have no spaces, and break behind each wide character.
+fn parts(word: &str) -> impl Iterator<Item = (&'static str, &str)> {
+    let mut parts = word.split_inclusive(|c: char| c.width() == Some(2));
+    let first = parts.next().unwrap_or_default();
+    std::iter::once((" ", first)).chain(parts.map(|part| ("", part)))
 }
 
 /// The columns that `text` takes; colours take none.
@@ -72,7 +79,8 @@ mod tests {
         assert_eq!(lines("        -> one two", 12), "  -> one two", "no room for so much of a margin");
         assert_eq!(lines("a https://long.example.com/ b", 10), "a\n  https://long.example.com/\n  b");
         assert_eq!(lines("\u{1b}[1mabc\u{1b}[0m def", 7), "\u{1b}[1mabc\u{1b}[0m def", "colours take no room");
-        assert_eq!(lines("北京 北京", 5), "北京\n  北京");
+        assert_eq!(lines("北京 北京", 5), "北京\n  北\n  京");
+        assert_eq!(lines("北京北京上海x 上海", 10), "北京北京上\n  海x 上海");
     }
 
     proptest! {

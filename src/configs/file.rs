@@ -1,6 +1,5 @@
 //! The TOML file of `[[api]]` tables: read into rows, and written from rows.
 
-use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
@@ -12,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::fields::FIELDS;
 use super::nearest::nearest_of;
+use super::pipes::{open_to_read, regular};
 use super::raw::{Location, RawRow};
 use super::source::ROWS_MAX;
 use super::toml_text::{self, LineStarts, SyntaxFault, start, to_map};
@@ -52,7 +52,7 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>, SourceError> {
     };
     let open = || -> std::io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        open_to_read(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
     let bytes = open().map_err(|error| match error.kind() {
@@ -62,6 +62,8 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>, SourceError> {
         ErrorKind::NotFound => refuse("is not there".into(), &format!("the path of {OF_APIS}{OR_MAKE_IT}")),
         ErrorKind::PermissionDenied => refuse("may not be read by this user".into(), "it readable (chmod, chown)"),
         ErrorKind::IsADirectory => refuse("is a folder".into(), "the path of a file"),
+        ErrorKind::Unsupported => refuse("is a socket".into(), "the path of a file"),
+        ErrorKind::WouldBlock => refuse("is a pipe into which nobody writes".into(), "the path of a regular file"),
         _ => SourceError::Unavailable(format!("{name}: cannot be read: {error}")),
     })?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
@@ -90,20 +92,6 @@ pub fn of_another_monitor(fault: ConfigFault) -> ConfigFault {
 pub fn read_regular(path: &Path) -> Result<String, SourceError> {
     regular(path).map_err(SourceError::Misconfigured)?;
     read_text(path) // which says what else is wrong
-}
-
-/// Whether a file can be read again and again.
-///
-/// # Errors
-/// It is a pipe or a device.
-pub fn regular(path: &Path) -> Result<(), ConfigFault> {
-    match std::fs::metadata(path) {
-        Ok(found) if !found.is_file() && !found.is_dir() => {
-            let fault = ValueFault::new("the file", "is a pipe or a device", "the path of a regular file");
-            Err(fault.at(path.display().to_string()))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The rows of a file. `name` is what people call it; it begins every location.

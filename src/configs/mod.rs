@@ -17,6 +17,7 @@ pub mod files;
 pub mod headers;
 pub mod kinds;
 pub mod nearest;
+pub mod pipes;
 pub mod raw;
 pub mod schedules;
 pub mod schema;

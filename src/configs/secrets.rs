@@ -10,9 +10,11 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 
 use super::values::ValueFault;
 use crate::environment;
+use crate::probe::trust::of_der;
 
 /// The longest secret file.
 pub const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -273,7 +275,8 @@ fn read_file(path: &Path) -> Result<String, String> {
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(format!("has more than {FILE_BYTES_MAX} bytes"));
     }
-    let mut text = String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())?;
+    let not_text = |error: FromUtf8Error| of_der(path, error.as_bytes()).unwrap_or_else(|| "is not UTF-8 text".into());
+    let mut text = String::from_utf8(bytes).map_err(not_text)?;
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {

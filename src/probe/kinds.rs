@@ -86,7 +86,10 @@ impl Prepare<'_> {
         let plain = || Ok(Ask::Http(Box::new(request(api, shared, body_bytes_max, None)?)));
         let Some(asking) = api.asking.as_deref() else { return Ok((plain()?, None)) };
         let own = match &asking.ca_certificates {
-            Some(pem) => Some(shared.clone().with_authorities(pem).map_err(internal)?),
+            Some(pem) => {
+                let said = |why| internal(format!("ca_certificates {why}"));
+                Some(shared.clone().with_authorities(pem).map_err(said)?)
+            }
             None => None,
         };
         let ask = match asking.protocol {

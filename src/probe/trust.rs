@@ -139,7 +139,7 @@ impl Shared {
                 tracing::info!("the trusted root certificates were read again");
             }
             Err(why) => {
-                tracing::warn!("{why}: the root certificates from before stay trusted");
+                tracing::warn!("extra_roots {why}: the root certificates from before stay trusted");
                 (loaded.stamps, loaded.at, loaded.good_until) = (stamps, now, None);
             }
         }
@@ -162,7 +162,7 @@ fn load(extra: &Extra) -> Result<(Option<Arc<ClientConfig>>, Loaded), String> {
         Extra::Pem(pem) | Extra::Only(pem) => roots.extend(certificates(pem)?),
         Extra::File(path) => {
             let pem = read_roots(path).map_err(|why| format!("cannot be read: {why}"))?;
-            roots.extend(certificates(&pem)?);
+            roots.extend(certificates(&pem).map_err(|why| of_der(path, &pem).unwrap_or(why))?);
         }
     }
     let now = SystemClock.now();
@@ -175,16 +175,31 @@ fn load(extra: &Extra) -> Result<(Option<Arc<ClientConfig>>, Loaded), String> {
 pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let mut found = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|_| "the extra root certificates are not PEM".to_owned())?;
+        let certificate = certificate.map_err(|_| "is not PEM".to_owned())?;
         if Facts::read(&certificate).is_none() {
-            return Err(format!("the extra root certificate number {} cannot be used: it is damaged", found.len() + 1));
+            return Err(format!("cannot be used: its certificate number {} is damaged", found.len() + 1));
         }
         found.push(certificate);
     }
     match found.is_empty() {
-        true => Err("the extra root certificates hold no certificate: expected -----BEGIN CERTIFICATE-----".into()),
+        true => Err("holds no certificate: expected -----BEGIN CERTIFICATE-----".into()),
         false => Ok(found),
     }
+}
+
+/// That a file begins as certificates, keys and stores of both do in DER, and what makes PEM of it.
+pub(crate) fn of_der(path: &Path, bytes: &[u8]) -> Option<String> {
+    let ([0x30, 0x82, _, _, inside @ ..] | [0x30, 0x81, _, inside @ ..] | [0x30, 0..=0x7f, inside @ ..]) = bytes else {
+        return None;
+    };
+    let command = match inside {
+        [0x30, ..] => "x509 -inform der",
+        [0x02, 0x01, 0x03, ..] => "pkcs12 -nodes", // no key has this version
+        [0x02, ..] => "pkey -inform der",
+        _ => return None,
+    };
+    let file = path.display();
+    Some(format!("is DER and not PEM (openssl {command} -in {file} -out {file}.pem)"))
 }
 
 fn stamps(extra: &Extra) -> Vec<Option<Stamp>> {

@@ -43,7 +43,7 @@ table! { KEYS
         .parsed_by(parsers::region).otherwise("the AWS chain").env("AWS_REGION");
     PROXY: Secret = fields::proxy("proxy").shown_by(proxy::show)
         .means(
-            "The HTTP proxy by way of which APIs, webhook and AWS are reached. It may hold a user name and a password, and `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`; no more of it than host and port is shown.",
+            "The HTTP proxy by way of which APIs, channels and AWS are reached. It may hold a user name and a password, and `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`; no more of it than host and port is shown.",
             "\"http://10.0.0.1:3128\"",
         )
         .otherwise("none; http_proxy, https_proxy, all_proxy and no_proxy in the environment count then");

@@ -21,8 +21,8 @@ use super::{
 };
 use crate::configs::defaults::{ApiDefaults, DefaultSchedule};
 use crate::configs::field::{Context, SOME_MOMENT};
-use crate::configs::file::regular;
 use crate::configs::kinds::Choice;
+use crate::configs::pipes::regular;
 use crate::configs::schedules::ScheduleCache;
 use crate::configs::secrets::SecretSource;
 use crate::configs::shared_windows::SharedWindows;

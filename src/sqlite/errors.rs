@@ -66,6 +66,11 @@ pub(super) fn cannot_open(file: &SqliteFile, error: &io::Error) -> Fault {
             what: format!("cannot be created: there is no folder {}", folder.display()),
             remedy: "a path in a folder that exists".into(),
         },
+        (io::ErrorKind::NotFound, _) if file.path().is_symlink() => Fault::Person {
+            place: file.name(),
+            what: "is a link to nowhere".into(),
+            remedy: "the path of a file, or remove the link".into(),
+        },
         (io::ErrorKind::IsADirectory, _) => {
             Fault::Person { place: file.name(), what: "is a folder".into(), remedy: "the path of a file".into() }
         }

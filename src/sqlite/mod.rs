@@ -129,6 +129,10 @@ impl SqliteFile {
 
     /// A new connection to it.
     pub(crate) fn connect(&self) -> Result<Connection, Fault> {
+        if std::fs::metadata(&self.path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            let (what, remedy) = ("is a pipe, a socket or a device".into(), "the path of a file".into());
+            return Err(Fault::Person { place: self.name(), what, remedy });
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(self.plain_path(), flags).map_err(|e| classify(self, &e))?;
         self.prepare(&mut connection).map_err(|refusal| match refusal {

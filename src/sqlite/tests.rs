@@ -63,6 +63,10 @@ fn a_file_that_will_not_do_is_refused_with_what_to_write_and_left_as_it_is() {
         )
     );
     assert_eq!(refusal(folder.path()), "is a folder; write the path of a file");
+    std::os::unix::fs::symlink("nowhere", at("link.db")).unwrap();
+    assert_eq!(refusal(&at("link.db")), "is a link to nowhere; write the path of a file, or remove the link");
+    assert!(std::process::Command::new("mkfifo").arg(at("pipe.db")).status().unwrap().success());
+    assert_eq!(refusal(&at("pipe.db")), "is a pipe, a socket or a device; write the path of a file");
 
     let other = Connection::open(at("other.db")).unwrap();
     other.execute_batch("CREATE TABLE songs (title)").unwrap();

@@ -135,6 +135,36 @@ fn files_of_certificates_are_watched_by_path_and_by_reference() {
 }
 
 #[test]
+fn what_is_der_is_told_with_what_makes_pem_of_it() {
+    let place = Place::new();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["client".into()]).unwrap().self_signed(&key).unwrap();
+    let path = |name: &str| place.path(name).display().to_string();
+    for (name, der) in [("ca.der", &certificate.der()[..]), ("key.der", key.serialized_der()), ("any", &b"\xff"[..])] {
+        std::fs::write(path(name), der).unwrap();
+    }
+    std::fs::write(path("a.p12"), b"\x30\x82\x09\xff\x02\x01\x03\x30\x82").unwrap();
+    let fields = json!({
+        "api_id": "a", "url": "https://a.test/", "ca_certificates": path("ca.der"),
+        "client_certificate": path("a.p12"), "client_key": format!("${{file:{}}}", path("key.der")),
+        "bearer_token": format!("${{file:{}}}", path("any")),
+    });
+    let Value::Object(fields) = fields else { unreachable!() };
+    let refused = rules().check(&RawRow { location: "t".into(), fields }).unwrap_err();
+    let said = refused.faults.iter().map(|fault| format!("{fault}\n")).collect::<String>();
+    for (name, command) in [("ca.der", "x509 -inform der"), ("a.p12", "pkcs12 -nodes"), ("key.der", "pkey -inform der")]
+    {
+        let file = path(name);
+        let expected = format!("is DER and not PEM (openssl {command} -in {file} -out {file}.pem)");
+        assert!(said.contains(&expected), "{said}");
+    }
+    assert!(said.contains("any} is not UTF-8 text"), "{said}");
+    place.write("api-health.toml", "[probe]\nextra_roots = \"ca.der\"\n");
+    let ran = place.run(&["probe", "https://127.0.0.1:1/"]);
+    assert!(ran.code == 64 && ran.err.contains("ca.der is DER and not PEM (openssl x509 -inform der -in "), "{ran:?}");
+}
+
+#[test]
 fn a_connection_is_tried_from_the_command_line() {
     let place = Place::new();
     let open = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::apis::row;
 use crate::daemon::{Daemon, Ended, Home, SOON, wait_for};
+use crate::doctor::Found;
 use crate::support::http::{Answer, Server};
 
 /// A row with a tag.
@@ -152,4 +153,25 @@ fn a_url_in_a_file_that_gets_another_content_counts_from_the_next_attempt_on_and
     assert_eq!(channel["from"]["line"], 3);
     let ended = daemon.stop();
     assert!(!ended.log.contains("hunter"), "{}", ended.log);
+}
+
+#[test]
+fn doctor_names_each_channel_that_is_posted_to_with_its_kind() {
+    let server = Server::start();
+    let (url, place) = (server.url("/hook"), server.url(""));
+    let home = Home::new(
+        &format!(
+            "[[notify.channel]]\nname = \"ops\"\nkind = \"mattermost\"\nurl = \"{url}\"\n\
+             [[notify.channel]]\nname = \"gotify\"\nkind = \"gotify\"\nurl = \"{url}\"\ntoken = \"x\"\n\
+             [heartbeat_out]\nurl = \"{url}\"\n"
+        ),
+        "",
+    );
+    let ended = home.start(&["doctor", "--json"]).wait(SOON);
+    let found = Found::new(ended.code.unwrap(), &ended.output);
+    let said: Vec<&str> = found.all("webhook").into_iter().map(|(_, what, _)| what).collect();
+    for who in ["ops (mattermost)", "gotify", "heartbeat_out"] {
+        let begin = format!("{who} at {place} can be reached: ");
+        assert!(said.iter().any(|what| what.starts_with(&begin)), "{begin}: {said:?}");
+    }
 }

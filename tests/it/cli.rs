@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use super::cli_probe::listener;
+use super::daemon::{Home, SOON};
 
 /// A folder to run the program in, with an environment of its own.
 pub(crate) struct Place(TempDir);
@@ -260,4 +261,31 @@ fn every_fault_of_the_settings_is_told_at_once_by_every_command_that_needs_them(
         assert_eq!(ran.err.lines().filter(|line| line.starts_with("error: ")).count(), 2, "{}", ran.err);
     }
     place.ok(&["man"]); // which needs none
+}
+
+#[test]
+fn a_pipe_that_nobody_writes_holds_no_command_up_and_one_with_a_writer_is_read() {
+    let home = Home::empty();
+    let pipe = home.path().join("pipe");
+    let make = |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    make(&pipe);
+    home.write("settings.toml", "[apis]\nfile = \"pipe\"\n");
+    let commands: [&[&str]; 8] = [
+        &["--settings", "pipe", "settings", "show"],
+        &["--settings", "pipe", "run"],
+        &["--settings", "pipe", "status"],
+        &["--settings", "settings.toml", "apis", "validate"],
+        &["apis", "validate", "pipe"],
+        &["apis", "import", "pipe", "--yes"],
+        &["apis", "import", "--from", "gatus", "pipe", "--yes"],
+        &["doctor", "--env-file", "pipe"],
+    ];
+    for (args, started) in commands.map(|args| (args, home.start(args))) {
+        let ended = started.wait(SOON);
+        assert_eq!(ended.log.matches("is a pipe into which nobody writes").count(), 1, "{args:?}: {ended:?}");
+        assert_eq!(ended.code, Some(64), "{args:?}: {ended:?}");
+    }
+    let started = home.start(&["apis", "validate", "pipe"]);
+    std::fs::write(&pipe, "[[api]]\napi_id = \"a\"\nurl = \"http://a.test/\"\n").unwrap();
+    assert_eq!(started.wait(SOON).output, "pipe: 1 good\n");
 }

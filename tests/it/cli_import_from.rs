@@ -301,6 +301,13 @@ fn rows_of_all_files_pass_on_a_server_of_their_shape() {
 }
 
 #[test]
+fn what_comes_out_of_a_pipe_is_read_from_its_first_byte() {
+    let endpoint = "endpoints:\n  - name: shop\n    url: https://shop.example.org/\n";
+    let ran = Place::new().run_with_input(&["apis", "import", "--from", "gatus", "/dev/stdin", "--dry-run"], endpoint);
+    assert!(ran.code == 0 && ran.out.contains("+ shop "), "{ran:?}");
+}
+
+#[test]
 fn the_table_is_written_for_other_programs_and_what_they_cannot_say_is_noted() {
     let place = Place::new();
     place.ok(&["apis", "add", "--url", "https://shop.example.org/health", "--id", "shop", "--set", "tags=[\"eu\"]"]);

@@ -352,7 +352,7 @@ fn an_environment_file_is_the_whole_environment() {
     assert_eq!(found.code, 69, "nothing listens there: {}", found.json);
     assert!(found.one("user").1.contains("with the environment of env"), "{}", found.json);
     assert!(
-        found.one("webhook").1.starts_with("http://127.0.0.1:1: connection to 127.0.0.1:1 refused"),
+        found.one("webhook").1.starts_with("webhook at http://127.0.0.1:1: connection to 127.0.0.1:1 refused"),
         "{}",
         found.json
     );

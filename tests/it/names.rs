@@ -6,6 +6,7 @@ use crate::alerts::Receiver;
 use crate::apis::row_with;
 use crate::cli::finish;
 use crate::daemon::{Home, SOON, wait_for};
+use crate::doctor::Found;
 use crate::support::http::Server;
 use crate::support::name_server::{NameServer, Reply};
 use crate::support::own_network;
@@ -62,5 +63,32 @@ fn a_dead_name_server_accuses_nobody_and_a_name_that_it_cannot_find_is_down() {
         });
         assert_eq!(receiver.told_of("good"), [""; 0]);
         assert_eq!(daemon.stop().code, Some(0));
+    });
+}
+
+#[test]
+fn doctor_says_where_nobody_could_tell_a_lost_way_out_from_outages() {
+    let test = "names::doctor_says_where_nobody_could_tell_a_lost_way_out_from_outages";
+    own_network::run(test, FILES, || {
+        own_network::shell("echo 'nameserver 10.0.0.1' >/run/etc/resolv.conf");
+        own_network::shell("echo '198.18.0.1 shop.test' >>/run/etc/hosts");
+        let told = |settings: &str, urls: &[&str]| {
+            let rows = urls.iter().enumerate().map(|(n, url)| row_with(&format!("a{n}"), url, ""));
+            let ended = Home::new(settings, &rows.collect::<String>()).start(&["doctor", "--json"]).wait(SOON);
+            let found = Found::new(ended.code.unwrap(), &ended.output);
+            let warnings = found.all("api_hosts").into_iter().filter(|(result, ..)| *result == "warn");
+            warnings.map(|(_, what, todo)| format!("{what} {todo}")).collect::<String>()
+        };
+        let few = ["http://shop.test/", "http://198.18.0.2/", "http://10.1.1.1/"];
+        let words = told("", &few);
+        assert!(
+            words.contains("an outage of 2 APIs there: no witness") && words.contains("witnesses = \"1.1.1.1:443\""),
+            "{words}"
+        );
+        assert!(told("[network]\nwitnesses = \"10.0.0.9:9\"\n", &few).contains("no witness is there"));
+        assert_eq!(told("[network]\nwitnesses = \"198.18.0.9:9\"\n", &few), "");
+        assert_eq!(told("", &["http://10.1.1.1/"]), "", "there is nothing in the internet");
+        let many: Vec<String> = (1..6).map(|n| format!("http://198.18.0.{n}/")).collect();
+        assert_eq!(told("", &many.iter().map(String::as_str).collect::<Vec<_>>()), "", "five on three tell");
     });
 }

@@ -118,7 +118,8 @@ impl<'a> Masking<'a> {
 }
 
 /// `text` without what stands behind the path of an address, and before its `@`: there often is a signature or a token that opens a door
-/// to whoever reads it, as where the body of a redirect repeats where it leads.
+/// to whoever reads it, as where the body of a redirect repeats where it leads. An address that is written in another way, as in the
+/// query of another one or in JSON, is no other.
 pub fn without_queries(text: &str) -> String {
     let is_between = |c: char| c.is_whitespace() || c.is_control() || "\"<>".contains(c);
     text.split_inclusive(is_between)
@@ -127,13 +128,27 @@ pub fn without_queries(text: &str) -> String {
                 Some(sign) => word.split_at(word.len() - sign.len_utf8()),
                 None => (word, ""),
             };
-            let word = without_passwords(word);
-            match word.match_indices(['?', '#']).find(|(at, _)| is_query(&word[..*at], &word[at + 1..])) {
-                Some((at, _)) => format!("{}***{sign}", &word[..=at]),
-                None => format!("{word}{sign}"),
-            }
+            let shown = without_query(word);
+            let plain = unescaped(&shown);
+            let shown_plain = without_query(&plain);
+            format!("{}{sign}", if shown_plain == plain { shown } else { shown_plain })
         })
         .collect()
+}
+
+fn without_query(word: &str) -> String {
+    let word = without_passwords(word);
+    match word.match_indices(['?', '#']).find(|(at, _)| is_query(&word[..*at], &word[at + 1..])) {
+        Some((at, _)) => format!("{}***", &word[..=at]),
+        None => word,
+    }
+}
+
+/// `word` with percent-encoding and the escapes of JSON undone, once and within each other.
+fn unescaped(word: &str) -> String {
+    let once = |word: &str| percent_decoded(&word.replace(r"\u00", "%"));
+    let twice = once(&String::from_utf8_lossy(&once(word)));
+    String::from_utf8_lossy(&twice).into_owned()
 }
 
 /// Whether what stands before a `?` or `#` looks like an address, or what stands behind it like a query or a token.
@@ -249,6 +264,12 @@ mod tests {
             ("amqp://u:hunter22@a:5672,amqp://u:hunter23@b:5672", "amqp://***@a:5672,amqp://***@b:5672"),
             ("//user:hunter22@h/x", "//***@h/x"),
             ("postgres://user:hunter2", "postgres://***"),
+            ("to https%3A%2F%2Fs.test%2Fx%3Ftoken%3Dabc%26b%3D2 now", "to https://s.test/x?*** now"),
+            ("next=https%253a%252f%252fs.test%252f%253ftoken%253dabc", "next=https://s.test/?***"),
+            (r#"{"url":"https:\/\/s.test\/\u003ftoken=abc\u0026b=2"}"#, r#"{"url":"https:\/\/s.test\/?***"}"#),
+            (r"https:\u002F\u002Fs.test\u002Fx\u003Ftoken\u003Dabc", "https://s.test/x?***"),
+            (r#""login%3Fnext%3D1%20x", "a\u0040b""#, r#""login?***", "a\u0040b""#),
+            ("postgres%3A%2F%2Fuser%3Ahunter22%40db%2Fx", "postgres://***@db/x"),
         ] {
             assert_eq!(without_queries(text), shown);
         }
@@ -263,6 +284,8 @@ mod tests {
             "https://[::1]:8080/x",
             "https://h:8080/@scope/pkg",
             "(see 'http://h:8080').",
+            r"100%25 of a%20b up%3F \u003cp\u003e%0A",
+            "/a%20b?***",
         ] {
             assert_eq!(without_queries(open), open);
         }

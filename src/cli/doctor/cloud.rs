@@ -11,6 +11,7 @@ use super::{Task, task};
 use crate::app::App;
 use crate::aws;
 use crate::cli::checks::Check;
+use crate::notify::channel::ChannelSettings;
 use crate::settings::{LoadedSettings, Settings, StoreKind};
 use tables::Table;
 use topic::Topic;
@@ -25,11 +26,13 @@ pub(super) async fn examine<'a>(loaded: &LoadedSettings, app: &'a App) -> (Vec<F
     }
     let (config, identity) = identity::examine(loaded, app.clock.now()).await;
     let (mut of_topics, mut sns) = (Vec::new(), None);
+    let is_other = |channel: &ChannelSettings| !matches!(channel.kind.name, "sns" | "terminal");
+    let has_others = notify.webhook.is_some() || notify.channels.iter().any(is_other);
     for topic in topics {
         let config = aws::load(Some(topic.region().to_owned()), proxies).await;
         let topic = Topic::new(&config, topic);
         of_topics.push(task(Check::Topic, topic.clone().attributes()));
-        of_topics.push(task(Check::Subscriptions, topic.clone().subscriptions(notify.webhook.is_some())));
+        of_topics.push(task(Check::Subscriptions, topic.clone().subscriptions(has_others)));
         of_topics.push(task(Check::Publish, topic.pretend_to_publish()));
         sns.get_or_insert(config);
     }

@@ -3,7 +3,6 @@
 //! The AWS SDK reads the environment of its own process, so the program starts itself again in the place of this one.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -13,6 +12,7 @@ use std::str::Chars;
 use api_health_core::ConfigFault;
 
 use crate::app::AppError;
+use crate::configs::pipes::open_to_read;
 use crate::configs::secrets::is_variable_name;
 
 /// The longest file; the kernel itself takes about 2 MB of environment.
@@ -73,7 +73,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, String>, ConfigFault>
     let read = if path == Path::new("-") {
         std::io::stdin().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)
     } else {
-        File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+        open_to_read(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
     };
     read.map_err(|error| fault("the file", format!("cannot be read: {error}"), "a file that this user may read"))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {

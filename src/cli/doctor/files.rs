@@ -32,6 +32,9 @@ const FREE_BYTES_MIN: u64 = 16 * 1024 * 1024;
 /// Headers, settings and variables with one of these in their names carry secrets.
 const SECRET_WORDS: [&str; 6] = ["auth", "token", "key", "secret", "cookie", "password"];
 
+/// Keys whose values may be a secret in the form of a URL.
+const SECRET_URLS: [&str; 3] = ["notify.webhook.url", "notify.channel.url", "heartbeat_out.url"];
+
 /// What else to do about a file that the daemon reads by its group.
 const OR_ELSE: &str = ", and give it the daemon's group; or write ${env:NAME} or ${file:PATH} there";
 
@@ -115,7 +118,7 @@ fn secret_in(name: &str, value: &Value) -> Option<String> {
             let last = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
             // With many services, what follows the host is the secret.
             let has_path = |url: url::Url| url.path() != "/" || url.query().is_some();
-            let is_url = || name == "notify.webhook.url" && url::Url::parse(text).is_ok_and(has_path);
+            let is_url = || SECRET_URLS.contains(&name) && url::Url::parse(text).is_ok_and(has_path);
             (SECRET_WORDS.iter().any(|word| last.contains(word)) || is_url()).then(|| name.to_owned())
         }
         _ => None,
@@ -177,7 +180,9 @@ fn sqlite(path: &Path) -> Finding {
         let left = format!("{free} bytes of space are left and {FREE_BYTES_MIN} may be needed");
         return check.warn(format!("{shown}: the disk is almost full, {left}"), room);
     }
-    if !path.exists() {
+    if path.is_symlink() && !path.exists() {
+        return check.fault(format!("{shown} is a link to nowhere"), elsewhere);
+    } else if !path.exists() {
         return check.ok(format!("{shown} is not there yet; `run` can make it"));
     }
     let mode = mode_of(path);
@@ -221,6 +226,8 @@ mod tests {
         assert_eq!(webhook("https://a.test", "${env:SECRET}"), None);
         assert_eq!(webhook("https://a.test/T0", "${env:SECRET}").unwrap(), "notify.webhook.url");
         assert_eq!(webhook("${env:URL}", "hunter2").unwrap(), "notify.webhook.secret");
+        let slack = json!({ "notify": { "channel": [{ "url": "https://hooks.slack.com/services/T0/B0/x" }] } });
+        assert_eq!(secret(slack).unwrap(), "notify.channel.url");
         assert_eq!(secret(json!({})), None);
         let api = |name: &str, value: &str| {
             secret(json!({ "api": [{ "url": "https://a.test/b" }, { "headers": { name: value } }] }))

@@ -1,7 +1,11 @@
-//! The way out to the webhook's host, and the words for any way out.
+//! The way out to whatever is posted to, and the words for any way out.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use api_health_actors::ports::Witnesses as _;
+use api_health_core::network::crowd::{ADDRESSES_MIN, APIS_MIN};
+use api_health_core::network::{OwnPart, Zone};
 use api_health_core::observation::LocalFault;
 use api_health_core::{Failure, PhaseTimes};
 use futures_util::future::join_all;
@@ -11,9 +15,12 @@ use super::report::Finding;
 use crate::app::App;
 use crate::cli::checks::Check;
 use crate::cli::text;
+use crate::environment;
+use crate::notify::channel::ChannelSettings;
 use crate::notify::kinds;
 use crate::probe::Client;
 use crate::probe::proxies::Proxies;
+use crate::witnesses::SystemWitnesses;
 
 /// Bound on one way out, with its answer: within that of a whole check.
 pub(super) const REACH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,34 +68,62 @@ pub(super) fn proxies(proxies: &Proxies) -> Vec<Finding> {
 /// The way to the host of each channel that is posted to, and to the dead man's switch, with nothing sent.
 pub(super) async fn webhooks(app: &App) -> Vec<Finding> {
     let notify = &app.settings.notify;
-    let channels = notify.webhook.iter().chain(&notify.channels).filter_map(|channel| channel.posted_to());
-    let channels = channels.map(|url| (url, "; --send-test-message shows whether it takes an alert"));
-    let beats = app.settings.heartbeat_out.iter().map(|beats| (beats.url.reveal(), ""));
-    let places = channels.chain(beats).filter_map(|(url, beside)| Some((Url::parse(url).ok()?, beside)));
-    let places: Vec<(Url, &str)> = places.collect(); // they were checked when they were read
-    let mut found: Vec<Finding> = places.iter().filter_map(|(url, _)| old_connector(url)).collect();
+    let takes_alerts = "; --send-test-message shows whether it takes an alert";
+    let channels = notify.webhook.iter().chain(&notify.channels);
+    let channels = channels.filter_map(|channel| Some((named(channel), channel.posted_to()?, takes_alerts)));
+    let beats = app.settings.heartbeat_out.iter().map(|beats| ("heartbeat_out".to_owned(), beats.url.reveal(), ""));
+    let parsed = |(who, url, beside)| Some((who, Url::parse(url).ok()?, beside)); // they were checked when they were read
+    let places: Vec<(String, Url, &str)> = channels.chain(beats).filter_map(parsed).collect();
+    let mut found: Vec<Finding> = places.iter().filter_map(|(who, url, _)| old_connector(who, url)).collect();
     match app.client() {
         _ if places.is_empty() => {}
-        Ok(client) => found.extend(join_all(places.iter().map(|(url, beside)| reach(&client, url, beside))).await),
+        Ok(client) => {
+            found.extend(join_all(places.iter().map(|(who, url, beside)| reach(&client, who, url, beside))).await);
+        }
         Err(_) => found.push(Check::Webhook.not_checked("the extra roots cannot be used")),
     }
     found
 }
 
+/// `ops (pagerduty)`: the name, and the kind where that is another word.
+fn named(channel: &ChannelSettings) -> String {
+    let (name, kind) = (&channel.name, channel.kind.name);
+    if name == kind { name.clone() } else { format!("{name} ({kind})") }
+}
+
 /// A connector of Office 365 in Teams. All hosts that are known to be of Teams are theirs.
-fn old_connector(url: &Url) -> Option<Finding> {
+fn old_connector(who: &str, url: &Url) -> Option<Finding> {
     let host = url.host_str().filter(|host| kinds::of_host(host).is_some_and(|kind| kind.name == "teams"))?;
     Some(Check::Webhook.warn(
-        format!("{host}: Microsoft retires the connectors of Teams in 2026, and takes no alerts there any more then"),
+        format!(
+            "{who} at {host}: Microsoft retires the connectors of Teams in 2026, and takes no alerts there any more then"
+        ),
         "make a Workflow in Teams (\"When a Teams webhook request is received\"), and write its URL in place of this one",
     ))
 }
 
-async fn reach(client: &Client, url: &Url, beside: &str) -> Finding {
-    let (check, host) = (Check::Webhook, &url[..url::Position::BeforePath]);
+async fn reach(client: &Client, who: &str, url: &Url, beside: &str) -> Finding {
+    let (check, place) = (Check::Webhook, format!("{who} at {}", &url[..url::Position::BeforePath]));
     let (times, result) = client.reach(url, REACH_TIMEOUT).await;
-    let well = |()| format!("{host} can be reached: {}{beside}", phases(&times));
-    result.map_or_else(|failure| unreachable(check, host, &failure), |done| check.ok(well(done)))
+    let well = |()| format!("{place} can be reached: {}{beside}", phases(&times));
+    result.map_or_else(|failure| unreachable(check, &place, &failure), |done| check.ok(well(done)))
+}
+
+/// That a way out which is lost would be told as outages of the APIs in the internet: nobody else is asked there, and they are too few to
+/// be believed by themselves.
+pub(super) async fn unvouched(far: &[&str], app: &App) -> Option<Finding> {
+    let is_crowd = far.len() >= APIS_MIN && far.iter().collect::<BTreeSet<_>>().len() >= ADDRESSES_MIN;
+    if far.is_empty() || is_crowd {
+        return None;
+    }
+    let witnesses = SystemWitnesses::new(app.client().ok()?, &app.settings, &environment::get);
+    let ballot = witnesses.ask(OwnPart::NETWORK, Vec::new()).await;
+    let apis = text::count(far.len(), "API");
+    let what = format!(
+        "a lost way into the internet is told as an outage of {apis} there: no witness is there, and who is nearby says nothing of it"
+    );
+    let todo = "name a host in the internet that takes connections: witnesses = \"1.1.1.1:443\" below [network]";
+    ballot.iter().all(|vote| vote.zone == Zone::Near).then(|| Check::ApiHosts.warn(what, todo))
 }
 
 #[cfg(test)]
@@ -97,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_connector_of_teams_is_told_from_a_workflow() {
-        let is_old = |url: &str| old_connector(&Url::parse(url).unwrap()).is_some();
+        let is_old = |url: &str| old_connector("chat", &Url::parse(url).unwrap()).is_some();
         assert!(
             is_old("https://example.webhook.office.com/webhookb2/x") && is_old("https://outlook.office.com/webhook/x")
         );

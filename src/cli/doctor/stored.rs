@@ -1,22 +1,24 @@
 //! What is configured and what is stored: whether all of it can be read, and what waits in it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use api_health_actors::ports::LoadedStates;
-use api_health_core::ApiState;
 use api_health_core::delivery::OwedAlert;
+use api_health_core::network::Zone;
+use api_health_core::{ApiConfig, ApiState};
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout_at};
 
-use super::heartbeat;
 use super::report::{Finding, some_of};
+use super::{heartbeat, network};
 use crate::app::{App, AppError};
 use crate::cli::checks::Check;
 use crate::cli::configured::{self, Checked, Refused};
 use crate::cli::stored::owed_to;
 use crate::cli::text;
-use crate::probe::proxies::NONE;
+use crate::probe::proxies::{NONE, Proxies};
 
 /// Hosts that are looked up.
 const HOSTS_MAX: usize = 10;
@@ -78,44 +80,53 @@ fn gone(states: &[ApiState], app: &App) -> Option<Finding> {
 }
 
 /// Looks up a sample, spread evenly over all.
-async fn hosts(checked: &Checked, app: &App) -> Option<Finding> {
+async fn hosts(checked: &Checked, app: &App) -> Vec<Finding> {
     let (resolver, proxies) = (&app.resolver(), &app.settings.proxies);
-    let names: BTreeSet<String> = checked
-        .watched()
-        .filter_map(|config| {
-            let url = url::Url::parse(&config.url).ok()?;
-            let is_elsewhere = config.asking.as_ref().is_some_and(|asking| asking.connect_to.is_some());
-            // A proxy looks names up itself, and often this machine cannot.
-            let by_proxy = match &config.proxy {
-                Some(proxy) => proxy.reveal() != NONE,
-                None => proxies.of(&url).is_some(),
-            };
-            match url.host()? {
-                // Of tcp, tls and dns an address is not told from a name.
-                url::Host::Domain(name) if name.parse::<std::net::IpAddr>().is_ok() || is_elsewhere => None,
-                url::Host::Domain(name) if !by_proxy => Some(name.to_owned()),
-                _ => None,
-            }
-        })
-        .collect();
+    let hosts: Vec<String> = checked.watched().filter_map(|config| host(config, proxies)).collect();
+    let names: BTreeSet<&str> = hosts.iter().map(String::as_str).filter(|host| address(host).is_none()).collect();
     let all = names.len();
-    let sample: Vec<String> = names.into_iter().step_by(all.div_ceil(HOSTS_MAX).max(1)).collect();
+    let sample: Vec<&str> = names.into_iter().step_by(all.div_ceil(HOSTS_MAX).max(1)).collect();
     let deadline = Instant::now() + LOOKUP_TIMEOUT;
     let lookups = sample.iter().map(|name| async move {
-        let is_found = matches!(timeout_at(deadline, resolver.lookup(name, 443, deadline)).await, Ok(Ok(_)));
-        (!is_found).then_some(name)
+        let found = timeout_at(deadline, resolver.lookup(name, 443, deadline)).await;
+        (*name, found.ok().and_then(Result::ok))
     });
-    let lost: Vec<&String> = join_all(lookups).await.into_iter().flatten().collect();
+    let found: BTreeMap<&str, Option<Vec<SocketAddr>>> = join_all(lookups).await.into_iter().collect();
+    let lost: Vec<&str> = found.iter().filter(|(_, found)| found.is_none()).map(|(name, _)| *name).collect();
     let of = format!("{} of {}", sample.len(), text::count(all, "host"));
     let todo = "see that names resolve here (getent hosts HOST, /etc/resolv.conf), and that these are written right";
     let what = || format!("{of} tried, {} without an address: {}", lost.len(), some_of(&lost));
-    match lost.len() {
+    let looked_up = match lost.len() {
         _ if sample.is_empty() => None,
         0 => Some(Check::ApiHosts.ok(format!("names resolve: {of} tried"))),
         // One name may be its owner's fault; all of several are ours.
         count if count > 1 && count == sample.len() => Some(Check::ApiHosts.fault(what(), todo)),
         _ => Some(Check::ApiHosts.warn(what(), todo)),
-    }
+    };
+    let is_far = |host: &&str| {
+        let found = found.get(host).into_iter().flatten().flatten().map(SocketAddr::ip);
+        address(host).into_iter().chain(found).any(|ip| Zone::of(ip) == Zone::Far)
+    };
+    let far: Vec<&str> = hosts.iter().map(String::as_str).filter(is_far).collect();
+    let unvouched = if all == sample.len() { network::unvouched(&far, app).await } else { None };
+    looked_up.into_iter().chain(unvouched).collect()
+}
+
+/// The host that this machine connects to for an API; `None` where the row names another place for that, or a proxy does it, which
+/// looks names up itself, as this machine often cannot.
+fn host(config: &ApiConfig, proxies: &Proxies) -> Option<String> {
+    let url = url::Url::parse(&config.url).ok()?;
+    let is_elsewhere = config.asking.as_ref().is_some_and(|asking| asking.connect_to.is_some());
+    let by_proxy = match &config.proxy {
+        Some(proxy) => proxy.reveal() != NONE,
+        None => proxies.of(&url).is_some(),
+    };
+    let host = url.host_str()?.trim_matches(['[', ']']);
+    (!is_elsewhere && !by_proxy).then(|| host.to_owned())
+}
+
+fn address(host: &str) -> Option<IpAddr> {
+    host.parse().ok()
 }
 
 /// The stored states, and the heartbeats beside them.

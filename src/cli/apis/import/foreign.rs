@@ -92,9 +92,7 @@ fn read(path: &Path) -> Result<api_health_import::File, AppError> {
         return Ok(api_health_import::File { name: STANDARD_INPUT.into(), content: Content::Bytes(standard_input()?) });
     }
     let name = path.display().to_string();
-    let mut begin = Vec::new();
-    let opened = File::open(path).and_then(|file| file.take(SQLITE.len() as u64).read_to_end(&mut begin));
-    if opened.is_ok() && begin == SQLITE {
+    if path.is_file() && is_database(path) {
         return Ok(api_health_import::File { name, content: Content::Database(path.to_owned()) });
     }
     let bytes = file::read_bytes(path).map_err(|error| match error {
@@ -103,6 +101,11 @@ fn read(path: &Path) -> Result<api_health_import::File, AppError> {
     })?;
     let content = Content::Bytes(bytes);
     Ok(api_health_import::File { name, content })
+}
+
+fn is_database(path: &Path) -> bool {
+    let mut begin = [0; SQLITE.len()];
+    File::open(path).and_then(|mut file| file.read_exact(&mut begin)).is_ok() && begin == SQLITE
 }
 
 /// The rows that the rules take. All fields of one that they refuse are lost, and it is said why.
@@ -233,7 +236,7 @@ fn channels(import: &Import, args: &ImportArgs, out: &Out) -> Result<(), AppErro
         return out.print(&format!("{text}\n"));
     };
     let name = path.display().to_string();
-    if std::fs::read_to_string(path).is_ok_and(|there| there == text) {
+    if file::read_regular(path).is_ok_and(|there| there == text) {
         return Ok(());
     }
     if args.dry_run {
