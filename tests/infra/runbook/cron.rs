@@ -121,8 +121,10 @@ fn the_job_of_the_page_tells_an_outage_with_crons_bare_environment_and_rounds_do
     // A round that takes long, and one that comes meanwhile.
     shell.server.set("/slow", Answer::Hang);
     put_row(&shell, "slow", "/slow");
+    let before = shell.server.hits("/no-such-page");
     let long = job.start(&shell);
-    wait_until("the slow API is asked", || shell.server.hits("/slow") > 0);
+    let is_asked = || shell.server.hits("/slow") > 0 && shell.server.hits("/no-such-page") > before;
+    wait_until("both APIs are asked", is_asked);
     let probes = shell.server.hits("/no-such-page");
     assert_eq!(job.run(&shell), (Some(0), String::new()), "it goes without a word");
     assert_eq!((shell.server.hits("/slow"), shell.server.hits("/no-such-page")), (1, probes), "and asks nobody");
