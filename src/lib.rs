@@ -12,6 +12,7 @@ pub mod clock;
 pub mod configs;
 pub mod control;
 pub mod cost;
+mod der;
 pub mod environment;
 pub mod exit;
 mod fault;

@@ -26,6 +26,7 @@ pub mod shared_windows;
 pub mod source;
 pub(crate) mod span;
 pub mod sqlite_table;
+pub(crate) mod stand_in;
 pub mod target;
 pub mod timing;
 pub mod toml_text;

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
 
 use super::values::ValueFault;
+use crate::der::of_der;
 use crate::environment;
-use crate::probe::trust::of_der;
 
 /// The longest secret file.
 pub const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -81,30 +81,6 @@ pub struct SystemSecrets;
 impl SecretSource for SystemSecrets {
     fn env(&self, name: &str) -> Result<String, String> {
         environment::referred(name)
-    }
-}
-
-/// Stands where a secret is not read, and is good as a header's value.
-pub(crate) const STAND_IN: &str = "x";
-
-/// Any reference filled in with this text.
-pub(crate) struct Same(pub(crate) &'static str);
-
-impl SecretSource for Same {
-    fn env(&self, _: &str) -> Result<String, String> {
-        Ok(self.0.into())
-    }
-
-    fn file(&self, _: &Path) -> Result<String, String> {
-        Ok(self.0.into())
-    }
-
-    fn is_stand_in(&self, text: &str) -> bool {
-        text.trim() == self.0
-    }
-
-    fn credential(&self, _: &str) -> Result<String, String> {
-        Ok(self.0.into())
     }
 }
 

@@ -9,7 +9,8 @@ use serde_json::Value;
 use url::{Host, Position, Url};
 
 use super::field::{About, Context, Parsed};
-use super::secrets::{Same, SecretSource, has_reference, resolve};
+use super::secrets::{SecretSource, has_reference, resolve};
+use super::stand_in::Same;
 use super::url::{CHARS_MAX, check_for, check_length, show};
 use super::values::{self, ValueFault};
 use crate::probe::dns::Query;

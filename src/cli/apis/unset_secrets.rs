@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::app::App;
 use crate::cli::out::note;
-use crate::configs::secrets::{STAND_IN, SecretSource, SystemSecrets};
+use crate::configs::secrets::{SecretSource, SystemSecrets};
+use crate::configs::stand_in::STAND_IN;
 use crate::configs::validate::RowRules;
 
 /// Fills in what it can, and remembers what it could not.
